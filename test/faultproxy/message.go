@@ -150,7 +150,7 @@ func payload(typ uint8, size int, head []byte) int {
 	return size - headerSize
 }
 
-// replySelector tells whether the selector can name a T-message, an R-message.
+// directions tells whether the selector can name a T-message, an R-message.
 func directions(selector string) (t, r bool) {
 	return strings.HasPrefix(selector, "T"), strings.HasPrefix(selector, "R")
 }
