@@ -1,0 +1,66 @@
+package p9test
+
+import "time"
+
+// Kind says which 9P server exports the directory.
+type Kind int
+
+const (
+	Embedded Kind = iota // p9mapfs serve
+	Diod                 // Debian's diod, at 127.0.0.1
+)
+
+func (k Kind) String() string { return [...]string{"embedded", "diod"}[k] }
+
+// Option changes what Mount and StartServer do.
+type Option func(*config)
+
+type config struct {
+	kind       Kind
+	tcp        bool
+	serveFlags []string
+	server     *Server
+	mountFlags []string
+	proxied    bool
+	rules      []string
+	exits      []int
+	exitTime   time.Duration
+}
+
+func newConfig(opts []Option) *config {
+	c := &config{exits: []int{0}, exitTime: 45 * time.Second}
+	for _, o := range opts {
+		o(c)
+	}
+	return c
+}
+
+// WithServer chooses the server; without it, it is Embedded.
+func WithServer(k Kind) Option { return func(c *config) { c.kind = k } }
+
+// OverTCP makes an Embedded server listen on 127.0.0.1 instead of a unix socket.
+func OverTCP() Option { return func(c *config) { c.tcp = true } }
+
+// ServeFlags are given to `p9mapfs serve`.
+func ServeFlags(flags ...string) Option {
+	return func(c *config) { c.serveFlags = append(c.serveFlags, flags...) }
+}
+
+// On mounts from a server that StartServer started; the directory of Mount is then ignored.
+func On(s *Server) Option { return func(c *config) { c.server = s } }
+
+// Flags are given to `p9mapfs mount`.
+func Flags(flags ...string) Option {
+	return func(c *config) { c.mountFlags = append(c.mountFlags, flags...) }
+}
+
+// Through puts a fault proxy with these rules (package faultproxy) between mount and server.
+func Through(rules ...string) Option {
+	return func(c *config) { c.proxied, c.rules = true, append(c.rules, rules...) }
+}
+
+// AllowExit says with which statuses the daemon may end; without it, only 0.
+func AllowExit(statuses ...int) Option { return func(c *config) { c.exits = statuses } }
+
+// ExitTime bounds how long the daemon may take to unmount; without it, 45 s.
+func ExitTime(d time.Duration) Option { return func(c *config) { c.exitTime = d } }
