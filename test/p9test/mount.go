@@ -73,7 +73,10 @@ func TryMount(t testing.TB, dir string, opts ...Option) (*Mounted, error) {
 		args = append(args, "--aname="+a)
 	}
 	args = append(args, c.mountFlags...)
-	bin := Binary(t)
+	bin := c.bin
+	if bin == "" {
+		bin = Binary(t)
+	}
 	t.Cleanup(m.cleanup)
 	m.proc, err = startProcess(t, "p9mapfs: mounted ", bin, append(args, addr, path)...)
 	return m, err

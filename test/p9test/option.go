@@ -25,6 +25,7 @@ type config struct {
 	rules      []string
 	exits      []int
 	exitTime   time.Duration
+	bin        string // p9mapfs; empty: Binary. For our own tests
 }
 
 func newConfig(opts []Option) *config {

@@ -23,6 +23,7 @@ type Server struct {
 
 	t          testing.TB
 	serveFlags []string
+	bin        string         // empty: Binary
 	port       *loopback.Port // of TCP servers
 	socket     string         // of others
 
@@ -36,7 +37,7 @@ type Server struct {
 func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 	t.Helper()
 	c := newConfig(opts)
-	s := &Server{Dir: dir, Kind: c.kind, t: t, serveFlags: c.serveFlags}
+	s := &Server{Dir: dir, Kind: c.kind, t: t, serveFlags: c.serveFlags, bin: c.bin}
 	if c.kind == Diod || c.tcp {
 		port, err := loopback.Reserve()
 		if err != nil {
@@ -82,8 +83,12 @@ func (s *Server) Start() {
 		if s.socket != "" {
 			os.Remove(s.socket) // a killed server leaves it
 		}
+		bin := s.bin
+		if bin == "" {
+			bin = Binary(s.t)
+		}
 		args := append([]string{"serve"}, s.serveFlags...)
-		s.proc, err = startProcess(s.t, "p9mapfs: serving ", Binary(s.t), append(args, s.Dir, s.Address())...)
+		s.proc, err = startProcess(s.t, "p9mapfs: serving ", bin, append(args, s.Dir, s.Address())...)
 	}
 	if err != nil {
 		s.t.Fatalf("p9test: %s server: %v", s.Kind, err)
