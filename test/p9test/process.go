@@ -195,6 +195,10 @@ func (p *process) report(t testing.TB) {
 		t.Errorf("%s said: %s", p.name, line)
 	}
 	if t.Failed() {
-		t.Logf("stderr of %s:\n%s", p.name, p.stderr)
+		end := "still running"
+		if !p.running() {
+			end = p.cmd.ProcessState.String()
+		}
+		t.Logf("%s: %s; its stderr:\n%s", p.name, end, p.stderr)
 	}
 }

@@ -25,6 +25,7 @@ type Server struct {
 	serveFlags []string
 	bin        string         // empty: Binary
 	port       *loopback.Port // of TCP servers
+	cwd        string         // of diod: it lifts its core limit, and may crash as it ends
 	socket     string         // of others
 
 	mu   sync.Mutex // guards proc; held while starting
@@ -47,6 +48,9 @@ func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 		s.port = port
 	} else {
 		s.socket = filepath.Join(shortTempDir(t), "9p")
+	}
+	if c.kind == Diod {
+		s.cwd = shortTempDir(t)
 	}
 	t.Cleanup(s.cleanup)
 	s.Start()
@@ -102,7 +106,9 @@ func (s *Server) startDiod() (*process, error) {
 			missing(s.t, "diod is not installed (Debian package diod)")
 		}
 	}
-	p, err := startProcess(s.t, "", path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
+	cmd := exec.Command(path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
+	cmd.Dir = s.cwd
+	p, err := launch(cmd, "")
 	if err != nil {
 		return nil, err
 	}
