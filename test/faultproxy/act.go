@@ -78,6 +78,7 @@ func (o *lane) act(r Rule, m message) error {
 
 // cut ends the connection before, in the middle of, or behind m.
 func (o *lane) cut(where string, m message) error {
+	o.link.only.CompareAndSwap(nil, o)
 	n := map[string]int{"": 0, "mid": len(m) / 2, "after": len(m)}[where]
 	if n > 0 {
 		if err := o.sendBytes(m[:n]); err != nil {

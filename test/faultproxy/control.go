@@ -163,8 +163,8 @@ func (p *Proxy) judge(l *link, head message, size int) (Rule, bool) {
 	return chosen.Rule, true
 }
 
-// allowance tells how many of n bytes may pass before a conn rule cuts the link.
-func (l *link) allowance(n int) (allowed int, cut bool) {
+// allowance tells how many of n bytes of o may pass before a conn rule cuts the link.
+func (l *link) allowance(o *lane, n int) (allowed int, cut bool) {
 	p := l.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,6 +186,7 @@ func (l *link) allowance(n int) (allowed int, cut bool) {
 		p.mu.fired[a.sentence]++
 		p.journal.printf("conn %d: %s", l.id, a.sentence)
 		p.traffic.touch()
+		l.only.CompareAndSwap(nil, o)
 		return max(n-int(excess), 0), true
 	}
 	return n, false

@@ -204,7 +204,7 @@ func (o *lane) sendBytes(b []byte) error {
 // putLocked gives bytes to dst, as far as conn rules allow.
 func (o *lane) putLocked(b []byte) error {
 	if o.link.p.counting.Load() {
-		if n, cut := o.link.allowance(len(b)); cut {
+		if n, cut := o.link.allowance(o, len(b)); cut {
 			if err := o.carryLocked(b[:n]); err != nil {
 				return err
 			}
@@ -245,6 +245,9 @@ func (o *lane) carryLocked(b []byte) error {
 func (o *lane) write(b []byte) error {
 	if err := o.link.gate(); err != nil {
 		return err
+	}
+	if only := o.link.only.Load(); only != nil && only != o {
+		return errEnded // else the answer to what is forwarded before a cut might slip through
 	}
 	if _, err := o.dst.Write(b); err != nil {
 		o.link.reset("writing %s on: %v", o.direction(), err)

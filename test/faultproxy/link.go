@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,7 +26,8 @@ type link struct {
 
 	dead chan struct{} // closed when it ends otherwise than by end of file on both sides
 	end  sync.Once
-	rest chan struct{} // set inside end, if ever: closed when cutBehind's other side has got everything
+	only atomic.Pointer[lane] // set by a cut: the one direction that still delivers
+	rest chan struct{}        // set inside end, if ever: closed when cutBehind's other side has got everything
 
 	passed  int64            // guarded by p.mu, counted only while there is a conn rule
 	pending map[uint16]uint8 // T types by unanswered tag; guarded by p.traffic.mu
