@@ -1,0 +1,66 @@
+package p9client
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// A call is one T-message and what came back for it.
+type call struct {
+	enc     encoder // the T-message without its payload
+	want    uint8   // type of the R-message
+	tag     uint16
+	data    []byte // of Tread: where the reader of the connection puts the payload
+	started time.Time
+
+	// Guarded by conn.mu until done is told:
+	receiving bool // the reader is filling data
+	abandoned bool // nobody waits; data must not be touched
+
+	// The reply, valid after done was told.
+	done  chan struct{} // capacity 1
+	n     int           // bytes of data that are valid
+	body  []byte        // of other replies, without the header
+	err   error
+	small [64]byte // room for short bodies
+
+	// after, if not nil, is called by the reader of the connection when the reply
+	// of an abandoned call arrives.
+	after func()
+}
+
+var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+// newCall begins a T-message.
+func newCall(typ uint8) *call {
+	cl := callPool.Get().(*call)
+	cl.want = typ + 1
+	cl.enc.begin(typ)
+	return cl
+}
+
+// free gives a call back that was answered and whose reply was used up.
+func (cl *call) free() {
+	if cap(cl.enc.b) > 4096 {
+		cl.enc.b = nil
+	}
+	*cl = call{enc: cl.enc, done: cl.done}
+	callPool.Put(cl)
+}
+
+// errorReply makes an Error of an Rlerror's or Rerror's body. Servers exist that
+// send Rerror, with a bare errno instead of a string.
+func errorReply(typ uint8, body []byte) error {
+	if len(body) == 4 {
+		errno := serverErrno(binary.LittleEndian.Uint32(body))
+		return &Error{Errno: errno, Ename: errno.Error()}
+	}
+	if typ == rerror {
+		d := decoder{b: body}
+		if s := d.str(); d.end() == nil {
+			return &Error{Errno: serverErrno(0), Ename: s}
+		}
+	}
+	return protocolError("error reply of %d bytes", len(body))
+}

@@ -1,0 +1,200 @@
+package p9client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// A Fid is a file of the session, walked to and perhaps opened. Its methods may
+// be called concurrently; a caller clunks it after the last call has returned.
+type Fid struct {
+	s      *Session
+	isRoot bool
+	name   *name // guarded by Session.mu, and by the reference that the fid has
+	qid    Qid   // when it was walked; path and type stay
+
+	at   atomic.Pointer[standing]
+	busy chan struct{} // capacity 1: held while the fid is walked or opened again
+
+	open    bool   // guarded by busy, like flags
+	flags   uint32 // of the open, less those that act once
+	clunked atomic.Bool
+}
+
+// A standing is what a fid is on one connection.
+type standing struct {
+	c      *conn
+	num    uint32
+	iounit uint32
+}
+
+// Qid returns the qid that the server gave when the fid was walked or opened.
+func (f *Fid) Qid() Qid { return f.qid }
+
+// Path returns the fid's path below the attach, "" for the root. Of a removed
+// file it is the last name.
+func (f *Fid) Path() string {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if p, ok := f.name.pathLocked(); ok {
+		return strings.Join(p, "/")
+	}
+	return f.name.elem
+}
+
+// MaxIO returns the number of data bytes that fit into one Tread or Twrite.
+func (f *Fid) MaxIO() int {
+	f.s.mu.Lock()
+	n := int(f.s.o.Msize) - ioHeaderLen
+	f.s.mu.Unlock()
+	if at := f.at.Load(); at != nil && at.iounit > 0 {
+		n = min(n, int(at.iounit))
+	}
+	return n
+}
+
+// stand returns the fid's standing on the present connection, walking and
+// opening it again if need be.
+func (f *Fid) stand(ctx context.Context) (*standing, error) {
+	c, err := f.s.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f.isRoot {
+		return &standing{c: c, num: c.root}, nil
+	}
+	if at := f.at.Load(); at != nil && at.c == c {
+		return at, nil
+	}
+	select {
+	case f.busy <- struct{}{}:
+		defer func() { <-f.busy }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if at := f.at.Load(); at != nil && at.c == c {
+		return at, nil
+	}
+	if f.clunked.Load() {
+		return nil, syscall.EBADF
+	}
+	f.s.mu.Lock()
+	path, ok := f.name.pathLocked()
+	f.s.mu.Unlock()
+	if !ok {
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
+	}
+	num, qid, err := c.walk(ctx, c.root, path)
+	if errors.Is(err, syscall.ENOENT) {
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more after a reconnect"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := &standing{c: c, num: num}
+	if len(path) > 0 && (qid.Path != f.qid.Path || qid.Type != f.qid.Type) {
+		c.clunk(num)
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name after a reconnect"}
+	}
+	if f.open {
+		if _, at.iounit, err = c.lopen(ctx, num, f.flags); err != nil {
+			c.clunk(num)
+			return nil, err
+		}
+	}
+	f.at.Store(at)
+	return at, nil
+}
+
+// maxTries is how often a request that may be repeated is sent, on as many
+// connections, before its caller is told that they are lost.
+const maxTries = 8
+
+// do runs a request on the fid, again on the next connection if this one is lost
+// and the context lets it wait.
+func (f *Fid) do(ctx context.Context, op string, request func(at *standing) error) error {
+	_, noWait := ctx.Value(holdKey{}).(hold)
+	var err error
+	for range maxTries {
+		var at *standing
+		if at, err = f.stand(ctx); err == nil {
+			err = request(at)
+		}
+		if err == nil || !isLost(err) || noWait {
+			break
+		}
+		var verdict *Error
+		if errors.As(err, &verdict) { // the hold time has run out
+			break
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return fail(op, f.Path(), err)
+}
+
+// once is do for requests that change the tree: it is repeated only if nothing
+// of it was sent, or if missing tells that it was not obeyed. happened decides
+// what a request amounts to that was perhaps obeyed before the connection was
+// lost.
+func (f *Fid) once(ctx context.Context, op string, request func(at *standing) error, happened func(ctx context.Context) (fate, error)) error {
+	doubt := false
+	err := f.do(ctx, op, func(at *standing) error {
+		if doubt {
+			switch was, err := happened(ctx); {
+			case err != nil:
+				return err
+			case was == obeyed:
+				return nil
+			case was == unknown:
+				return &Error{Errno: syscall.EIO, Ename: "ambiguous: the connection was lost while the request was under way, and it cannot be told whether the server obeyed it"}
+			}
+			doubt = false
+		}
+		err := request(at)
+		var l *lostError
+		if errors.As(err, &l) && !l.unsent {
+			doubt = true
+		}
+		return err
+	})
+	return err
+}
+
+// A fate is what became of a request that was not answered.
+type fate int
+
+const (
+	unknown fate = iota
+	obeyed
+	not
+)
+
+// Clunk gives the fid up. The server is told without waiting for its answer.
+func (f *Fid) Clunk() {
+	if f.isRoot || f.clunked.Swap(true) {
+		return
+	}
+	if at := f.at.Load(); at != nil {
+		at.c.clunk(at.num)
+	}
+	f.s.mu.Lock()
+	f.name.releaseLocked()
+	f.s.mu.Unlock()
+}
+
+// clunk sends a Tclunk that nobody waits for. The number is free when the answer
+// has come, whatever it is.
+func (c *conn) clunk(num uint32) {
+	cl := newCall(120)
+	cl.enc.u32(num)
+	cl.abandoned = true
+	cl.after = func() { c.freeFid(num) }
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	c.send(ctx, cl, nil) // if it fails the connection is lost, and its fids with it
+}

@@ -1,0 +1,128 @@
+package p9client
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+)
+
+// Open flags that act once, or would change what a Twrite means. O_APPEND is
+// never sent: a server that keeps it ignores the offset of a Twrite.
+const (
+	neverSent   = syscall.O_APPEND
+	actOnce     = syscall.O_TRUNC | syscall.O_CREAT | syscall.O_EXCL
+	largeFile   = 0100000 // O_LARGEFILE of the protocol
+	accessFlags = syscall.O_ACCMODE
+)
+
+// Open opens the fid for I/O, flags as in open(2). O_TRUNC acts on this call
+// only, not when the fid is opened again after a reconnect.
+func (f *Fid) Open(ctx context.Context, flags uint32) error {
+	flags = flags&^neverSent&^uint32(syscall.O_CREAT|syscall.O_EXCL) | largeFile
+	return f.do(ctx, "Tlopen", func(at *standing) error {
+		select {
+		case f.busy <- struct{}{}:
+			defer func() { <-f.busy }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if f.open {
+			return syscall.EBADF
+		}
+		_, iounit, err := at.c.lopen(ctx, at.num, flags)
+		if err != nil {
+			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
+				f.at.Store(nil)
+				at.c.clunk(at.num)
+			}
+			return err
+		}
+		f.open, f.flags = true, flags&^uint32(actOnce)
+		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit})
+		return nil
+	})
+}
+
+func (c *conn) lopen(ctx context.Context, num, flags uint32) (Qid, uint32, error) {
+	cl := newCall(tlopen)
+	cl.enc.u32(num)
+	cl.enc.u32(flags)
+	if _, err := c.rpc(ctx, cl, nil); err != nil {
+		return Qid{}, 0, err
+	}
+	return c.openReply(cl)
+}
+
+func (c *conn) openReply(cl *call) (Qid, uint32, error) {
+	d := decoder{b: cl.body}
+	q, iounit := d.qid(), d.u32()
+	if err := d.end(); err != nil {
+		return Qid{}, 0, c.nonsense("Rlopen: %w", err)
+	}
+	return q, iounit, nil
+}
+
+// Create makes a regular file below f and returns it open. perm are permission
+// bits, flags those of open(2); O_EXCL is obeyed.
+func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) (*Fid, error) {
+	const op = "Tlcreate"
+	if !validName(elem) {
+		return nil, &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL, Ename: fmt.Sprintf("%q cannot be a file's name", elem)}
+	}
+	flags = flags&^neverSent | largeFile
+	var g *Fid
+	keep := flags &^ uint32(actOnce)
+	err := f.once(ctx, op, func(at *standing) error {
+		num, _, err := at.c.walk(ctx, at.num, nil)
+		if err != nil {
+			if l, ok := err.(*lostError); ok {
+				return &lostError{cause: l.cause, unsent: true}
+			}
+			return err
+		}
+		cl := newCall(tlcreate)
+		cl.enc.u32(num)
+		cl.enc.str(elem)
+		cl.enc.u32(flags | syscall.O_CREAT)
+		cl.enc.u32(perm & 07777)
+		cl.enc.u32(gid)
+		if _, err := at.c.rpc(ctx, cl, nil); err != nil {
+			at.c.clunk(num)
+			return err
+		}
+		qid, iounit, err := at.c.openReply(cl)
+		if err != nil {
+			return err
+		}
+		g = f.derive([]string{elem}, qid)
+		g.open, g.flags = true, keep
+		g.at.Store(&standing{c: at.c, num: num, iounit: iounit})
+		return nil
+	}, func(ctx context.Context) (fate, error) {
+		return f.look(ctx, elem, func(Qid) fate {
+			if flags&syscall.O_EXCL != 0 {
+				return unknown
+			}
+			return not // creating what exists opens it
+		}, not)
+	})
+	return g, err
+}
+
+// look walks to elem to learn what became of a request: there decides if
+// something has that name, missing if nothing has.
+func (f *Fid) look(ctx context.Context, elem string, there func(Qid) fate, missing fate) (fate, error) {
+	at, err := f.stand(ctx)
+	if err != nil {
+		return unknown, err
+	}
+	num, qid, err := at.c.walk(ctx, at.num, []string{elem})
+	if e, ok := err.(*Error); ok && e.Errno == syscall.ENOENT {
+		return missing, nil
+	}
+	if err != nil {
+		return unknown, err
+	}
+	at.c.clunk(num)
+	return there(qid), nil
+}

@@ -1,0 +1,237 @@
+package p9client
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// NoUID is Tattach's n_uname of a user who has no number.
+const NoUID = ^uint32(0)
+
+// Options are how a session is set up. Zero values mean the defaults.
+type Options struct {
+	Msize          uint32        // bytes of the largest message to ask for; 1 MiB + 24
+	Uname          string        // user to attach as
+	NUname         uint32        // his number; 0 is root, NoUID nobody in particular
+	Aname          string        // tree to attach to
+	DialTimeout    time.Duration // for the connection, Tversion and Tattach; 10 s
+	RequestTimeout time.Duration // of silence of the server, while it owes replies; 30 s
+	BackoffMin     time.Duration // between attempts to reconnect; 50 ms
+	BackoffMax     time.Duration // 2 s
+	HoldTimeout    time.Duration // calls wait for a lost connection so long after the loss; 0: for ever, below 0: not at all
+	Log            *slog.Logger  // nil: silent
+}
+
+func (o Options) withDefaults() Options {
+	def := func(p *time.Duration, v time.Duration) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	if o.Msize == 0 {
+		o.Msize = 1<<20 + ioHeaderLen
+	}
+	def(&o.DialTimeout, 10*time.Second)
+	def(&o.RequestTimeout, 30*time.Second)
+	def(&o.BackoffMin, 50*time.Millisecond)
+	def(&o.BackoffMax, 2*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Link tells how the session stands.
+type Link struct {
+	Up         bool
+	Generation uint64 // of the present or the last connection; the first is 1
+	Since      time.Time
+	HoldUntil  time.Time // down: until when calls wait; zero is for ever
+	Err        error     // down: what calls are told after that
+	Cause      error     // down: why
+}
+
+// A Session is an attach to a server. It outlives its connections.
+type Session struct {
+	addr   Address
+	o      Options
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	root   *Fid
+
+	mu   sync.Mutex // guards what follows, and the tree of names
+	conn *conn      // nil while down
+	link Link
+	news chan struct{} // closed when link changes
+}
+
+// Dial connects, agrees on 9P2000.L and attaches. The error names what failed
+// and the remedy.
+func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
+	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.root = &Fid{s: s, name: new(name), busy: make(chan struct{}, 1), isRoot: true}
+	s.root.name.refs = 1
+	c, qid, err := s.connect(ctx, 1)
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.root.qid = qid
+	s.conn = c
+	s.link = Link{Up: true, Generation: 1, Since: time.Now()}
+	s.wg.Go(s.keep)
+	return s, nil
+}
+
+// Close ends the connection and joins every goroutine of the session. Fids that
+// are still open are gone with it.
+func (s *Session) Close() error {
+	s.cancel()
+	s.wg.Wait()
+	return nil
+}
+
+// Root returns the fid of the attach. It belongs to the session.
+func (s *Session) Root() *Fid { return s.root }
+
+// Msize returns the size of the largest message on the present connection, in
+// bytes, or on the last one.
+func (s *Session) Msize() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.o.Msize
+}
+
+// Link returns how the session stands.
+func (s *Session) Link() Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+// LinkChanged returns a channel that is closed when Link changes next. Take it
+// before looking at Link.
+func (s *Session) LinkChanged() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.news
+}
+
+func (s *Session) setLink(c *conn, l Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn, s.link = c, l
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// keep notices the loss of the connection and makes the next one, until Close.
+func (s *Session) keep() {
+	c := s.conn
+	for {
+		began := time.Now()
+		select {
+		case <-c.lost:
+		case <-s.ctx.Done():
+			c.close(syscall.ENOTCONN)
+			s.down(c.generation, syscall.ENOTCONN)
+			return
+		}
+		c.close(nil)
+		s.down(c.generation, c.err)
+		s.o.Log.Warn("connection lost", "address", s.addr, "cause", c.err)
+		if c = s.redial(c.generation+1, time.Since(began) < s.o.BackoffMax); c == nil {
+			return
+		}
+		s.o.Log.Info("connected again", "address", s.addr, "generation", c.generation)
+	}
+}
+
+// down makes the loss of the connection known.
+func (s *Session) down(generation uint64, cause error) {
+	now := time.Now()
+	l := Link{Generation: generation, Since: now, Cause: cause}
+	switch hold := s.o.HoldTimeout; {
+	case hold < 0:
+		l.HoldUntil = now
+		l.Err = &Error{Op: "connection", Errno: causeErrno(cause), Ename: "lost: " + cause.Error(), lost: true}
+	default:
+		if hold > 0 {
+			l.HoldUntil = now.Add(hold)
+		}
+		l.Err = &Error{Op: "connection", Errno: syscall.ETIMEDOUT, Ename: "lost: " + cause.Error(), lost: true}
+	}
+	s.setLink(nil, l)
+}
+
+// redial connects with growing intervals until it succeeds or the session ends.
+// A connection that was lost at once is waited for like one that failed.
+func (s *Session) redial(generation uint64, wait bool) *conn {
+	b := &backoff.ExponentialBackOff{
+		InitialInterval: s.o.BackoffMin, MaxInterval: s.o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
+	}
+	b.Reset()
+	for {
+		if wait {
+			t := time.NewTimer(b.NextBackOff())
+			select {
+			case <-t.C:
+			case <-s.ctx.Done():
+				t.Stop()
+				return nil
+			}
+		}
+		wait = true
+		c, _, err := s.connect(s.ctx, generation)
+		if err == nil {
+			s.setLink(c, Link{Up: true, Generation: generation, Since: time.Now()})
+			return c
+		}
+		s.o.Log.Debug("reconnect", "address", s.addr, "err", err)
+		if s.ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// connect makes one connection: transport, Tversion, Tattach.
+func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
+	defer cancel()
+	nc, err := s.addr.dial(ctx, s.o.DialTimeout)
+	if err != nil {
+		return nil, Qid{}, fmt.Errorf("cannot connect to %v: %w; is a 9P server listening there?", s.addr, err)
+	}
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	msize, err := version(nc, s.o.Msize)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, Qid{}, fmt.Errorf("%v: %w", s.addr, err)
+	}
+	c := newConn(nc, generation, int(msize), s.o.RequestTimeout)
+	qid, err := c.attach(ctx, s.o)
+	if err != nil {
+		c.close(err)
+		return nil, Qid{}, fmt.Errorf("%v refuses the attach of %q as user %q: %w; see --aname and --uname", s.addr, s.o.Aname, s.o.Uname, err)
+	}
+	if generation > 1 && qid.Type&QTDIR == 0 != (s.root.qid.Type&QTDIR == 0) {
+		err := fmt.Errorf("%v: the root is another kind of file than before: %w", s.addr, syscall.ESTALE)
+		c.close(err)
+		return nil, Qid{}, err
+	}
+	s.mu.Lock()
+	s.o.Msize = msize
+	s.mu.Unlock()
+	return c, qid, nil
+}
