@@ -1,0 +1,189 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"math"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"p9mapfs/p9client"
+)
+
+// fillAttr turns attributes into FUSE's. Their size is what attr returned.
+func fillAttr(out *fuse.Attr, f *file, a p9client.Attr) {
+	out.Ino = ino(p9client.Qid{Path: f.key.path})
+	out.Size = uint64(a.Size)
+	out.Blocks = max(a.Blocks, 0)
+	out.Mode = a.Mode
+	out.Nlink = uint32(min(a.Nlink, math.MaxUint32))
+	out.Uid, out.Gid = a.UID, a.GID
+	out.Rdev = uint32(a.Rdev)
+	out.Blksize = uint32(min(max(a.Blksize, 512), 1<<20))
+	out.SetTimes(&a.Atime, &a.Mtime, &a.Ctime)
+}
+
+// maxAsks is how often attributes are asked for while our own writes change them
+// at the same time.
+const maxAsks = 3
+
+// attr returns f's attributes, with the size that programs must see. While the
+// connection is lost they are those that the server gave last: who looks for
+// .errors then must find his way there.
+func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
+	f.mu.Lock()
+	last, known := f.last, f.told.set
+	f.mu.Unlock()
+	lost := known && !f.fsys.session.Link().Up
+	if !lost {
+		a, err := f.ask(ctx)
+		if lost = known && disconnected(err); !lost {
+			return a, err
+		}
+	}
+	if f.wb != nil {
+		last.Size = f.wb.Size(last.Size)
+	}
+	return last, nil
+}
+
+// ask asks the server for f's attributes.
+func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
+	if f.wb == nil {
+		a, err := f.fid.GetAttr(ctx)
+		if err == nil {
+			f.mu.Lock()
+			f.last, f.told.set = a, true
+			f.mu.Unlock()
+		}
+		return a, err
+	}
+	for range maxAsks {
+		before := f.wb.Changes()
+		f.mu.Lock()
+		fid := f.fid
+		if f.nameless && f.wr != nil {
+			fid = f.wr
+		} else if f.nameless && f.rd != nil {
+			fid = f.rd
+		}
+		f.mu.Unlock()
+		if a, err = fid.GetAttr(ctx); err != nil {
+			return a, err
+		}
+		size := f.wb.Size(a.Size)
+		if f.wb.Changes() == before {
+			a.Size = f.observe(a, size, before)
+			return a, nil
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.Size = max(f.toldSize, f.wb.Size(a.Size)) // never smaller by mistake
+	return a, nil
+}
+
+// observe compares attributes with what was known. size is theirs with our
+// extents over it. It returns the size to tell the kernel: the old one while the
+// kernel has not yet been made to let go of its pages.
+func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
+	now := validity{set: true, version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
+	f.mu.Lock()
+	was := f.told
+	ours := was.changes != changes || !f.wb.Clean()
+	f.last = a
+	if !was.set || ours || was.same(now) {
+		f.told, f.toldSize = now, size
+		f.mu.Unlock()
+		f.pages.SetEnd(size)
+		return size
+	}
+	f.told = now
+	old := f.toldSize
+	f.toldSize = size
+	f.stale++
+	f.mu.Unlock()
+	f.pages.Invalidate(0, math.MaxInt64)
+	f.pages.SetEnd(size)
+	f.fsys.noticeLater(f, 0, 0)
+	return old
+}
+
+func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	a, err := n.f.attr(ctx)
+	if err != nil {
+		return toErrno(err)
+	}
+	fillAttr(&out.Attr, n.f, a)
+	return 0
+}
+
+func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	if size, ok := in.GetSize(); ok {
+		if n.f.pages == nil {
+			return syscall.EISDIR
+		}
+		if size > math.MaxInt64 {
+			return syscall.EFBIG
+		}
+		if err := n.f.pages.Truncate(ctx, int64(size)); err != nil {
+			return toErrno(err)
+		}
+	}
+	set := setAttr(in)
+	if set.Valid != 0 {
+		if n.f.wb != nil && !n.f.wb.Clean() {
+			// Twrites that are sent later would change the times again. A
+			// refusal is fsync's to tell.
+			if err := n.f.wb.Drain(ctx); err != nil && errors.Is(err, context.Canceled) {
+				return syscall.EINTR
+			}
+		}
+		if err := n.f.fid.SetAttr(ctx, set); err != nil {
+			return toErrno(err)
+		}
+	}
+	a, err := n.f.attr(ctx)
+	if err != nil {
+		return toErrno(err)
+	}
+	fillAttr(&out.Attr, n.f, a)
+	return 0
+}
+
+// setAttr turns FUSE's request, its size excepted, into a Tsetattr's fields.
+func setAttr(in *fuse.SetAttrIn) (s p9client.SetAttr) {
+	if mode, ok := in.GetMode(); ok {
+		s.Valid |= p9client.SetMode
+		s.Mode = mode & 07777
+	}
+	if uid, ok := in.GetUID(); ok {
+		s.Valid |= p9client.SetUID
+		s.UID = uid
+	}
+	if gid, ok := in.GetGID(); ok {
+		s.Valid |= p9client.SetGID
+		s.GID = gid
+	}
+	if in.Valid&fuse.FATTR_ATIME != 0 {
+		s.Valid |= p9client.SetAtime
+		if t, ok := in.GetATime(); ok && in.Valid&fuse.FATTR_ATIME_NOW == 0 {
+			s.Valid |= p9client.SetAtimeTo
+			s.Atime = t
+		}
+	}
+	if in.Valid&fuse.FATTR_MTIME != 0 {
+		s.Valid |= p9client.SetMtime
+		if t, ok := in.GetMTime(); ok && in.Valid&fuse.FATTR_MTIME_NOW == 0 {
+			s.Valid |= p9client.SetMtimeTo
+			s.Mtime = t
+		}
+	}
+	return s
+}

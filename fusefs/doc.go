@@ -1,0 +1,49 @@
+// Package fusefs shows a 9P session as a FUSE file system: it maps each FUSE
+// request on an inode to the packages below it, and is the only place where an
+// error becomes the errno that the kernel is given.
+//
+// A node is what go-fuse and the kernel know; a file is what we know of the same
+// qid: its fids, its dirty extents, its pages, its journal log. A file outlives
+// its nodes while it holds bytes that the server lacks, and is found again by
+// qid when its name is looked up again.
+//
+// # A fault, a store, a question
+//
+//	READ   handle.Read  -> pagecache.File.ReadAt -> writeback.File.ReadAt -> Tread
+//	WRITE  handle.Write -> pagecache.File.WriteAt -> writeback.File.WriteAt
+//	FSYNC  handle.Fsync -> writeback.File.Sync, then the handle's journal cursor
+//	FLUSH  handle.Flush -> writeback.File.Drain, then the same
+//
+// WRITE is never answered with an error of the server: the kernel would forget
+// the bytes. FSYNC and FLUSH carry the verdict, unchanged and every time.
+//
+// # Signals
+//
+// READ is not interrupted: a fault that is answered EINTR starts again, for ever
+// under a profiling timer, and a killed process does not wait for it. Every other
+// request ends with EINTR when its caller is about to die, or, with
+// Options.Interruptible, at any signal.
+//
+// # Sizes
+//
+// An attribute reply with a smaller size makes the kernel throw dirty mapped
+// pages away without a WRITE. So every reply carries the size with our extents
+// laid over it, and a size that somebody else changed is told only after the
+// kernel was made to hand over its dirty pages.
+//
+// # Deadlocks
+//
+//   - Asking the kernel to invalidate pages makes it write dirty ones, and waits
+//     for our answers. Only the notifier's goroutine does so, with no lock held.
+//     A request may wait for it (Open does) if it holds no lock either.
+//   - This process must not touch a mapping of its own mount.
+//
+// # Locks
+//
+//	FS.mu          files by qid, files nobody uses
+//	    file.mu    fids, handles, and what was told to the kernel
+//	        (locks of the packages below)
+//
+// file.opening is held across the walk and open of the inode's fids. No other
+// lock is held across I/O.
+package fusefs

@@ -1,0 +1,218 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sync/errgroup"
+
+	errjournal "p9mapfs/errors"
+	"p9mapfs/p9client"
+	"p9mapfs/pagecache"
+	"p9mapfs/writeback"
+)
+
+// Options are how a session is shown. Zero values mean the defaults.
+type Options struct {
+	Source        string        // what df and mount show as the device
+	AllowOther    bool          // let other users in
+	ReadOnly      bool          // refuse every change with EROFS
+	AttrTimeout   time.Duration // how long the kernel may keep names and attributes; 1 s, below 0: not at all
+	CloseTimeout  time.Duration // how long close(2) may wait for the server; 10 s
+	WritebackWait time.Duration // how long a WRITE of the kernel's write-back may wait for room; 10 s
+	Interruptible bool          // any signal ends a request, not only fatal ones
+	KernelAhead   int           // KiB that the kernel reads ahead, where sysfs lets us say so; 1024
+	Cache         pagecache.Options
+	Writeback     writeback.Options
+	Journal       errjournal.Options
+	Log           *slog.Logger // nil: silent
+}
+
+func (o Options) withDefaults() Options {
+	def := func(p *time.Duration, v time.Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&o.AttrTimeout, time.Second)
+	def(&o.CloseTimeout, 10*time.Second)
+	def(&o.WritebackWait, 10*time.Second)
+	o.AttrTimeout = max(o.AttrTimeout, 0)
+	if o.KernelAhead == 0 {
+		o.KernelAhead = 1024
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Writeback.Pin = p9client.AtGeneration
+	o.Writeback.Log = o.Log
+	return o
+}
+
+// An FS is a mounted session.
+type FS struct {
+	o       Options
+	session *p9client.Session
+	journal *errjournal.Journal
+	cache   *pagecache.Cache
+	flusher *writeback.Flusher
+	server  *fuse.Server
+	ctx     context.Context // of our goroutines; ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	notices chan notice
+
+	mu    sync.Mutex
+	files map[fileKey]*file
+	idle  map[*file]struct{} // no node and no handle: to be closed once clean
+}
+
+// Mount shows the session at dir, which must be a directory. The session stays
+// the caller's, and must outlive the FS.
+func Mount(dir string, session *p9client.Session, o Options) (*FS, error) {
+	o = o.withDefaults()
+	root := session.Root()
+	if root.Qid().Type&p9client.QTDIR == 0 {
+		return nil, errors.New("the attached tree is a file, not a directory; see --aname")
+	}
+	if o.Writeback.MaxWrite == 0 {
+		o.Writeback.MaxWrite = root.MaxIO()
+	}
+	fsys := &FS{
+		o: o, session: session,
+		journal: errjournal.New(o.Journal), cache: pagecache.New(o.Cache), flusher: writeback.New(o.Writeback),
+		notices: make(chan notice), files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
+	}
+	fsys.ctx, fsys.cancel = context.WithCancel(context.Background())
+	f := fsys.file(root.Qid(), root)
+	n := &node{fsys: fsys, f: f}
+	f.known = true
+	raw := fs.NewNodeFS(n, &fs.Options{
+		EntryTimeout: &o.AttrTimeout, AttrTimeout: &o.AttrTimeout, NullPermissions: true,
+		RootStableAttr: &fs.StableAttr{Ino: ino(root.Qid())},
+	})
+	server, err := fuse.NewServer(&rawFS{raw}, dir, fsys.mountOptions())
+	if err != nil {
+		fsys.end()
+		return nil, fmt.Errorf("cannot mount on %s: %w", dir, err)
+	}
+	fsys.server = server
+	fsys.wg.Go(fsys.watchLink)
+	fsys.wg.Go(fsys.notify)
+	fsys.wg.Go(fsys.reap)
+	go server.Serve()
+	if err := server.WaitMount(); err != nil {
+		server.Unmount()
+		server.Wait()
+		fsys.end()
+		return nil, fmt.Errorf("cannot mount on %s: %w", dir, err)
+	}
+	tuneKernel(dir, o.KernelAhead, o.Log)
+	return fsys, nil
+}
+
+func (fsys *FS) mountOptions() *fuse.MountOptions {
+	o := fsys.o
+	m := &fuse.MountOptions{
+		AllowOther: o.AllowOther, FsName: o.Source, Name: "p9mapfs",
+		MaxWrite: 1 << 20, MaxBackground: 128, MaxReadAhead: 1 << 20,
+		ExplicitDataCacheControl: true, DisableSplice: true, DirectMount: true,
+		DisableXAttrs: true,
+		Options:       []string{"default_permissions"},
+	}
+	if o.ReadOnly {
+		m.Options = append(m.Options, "ro")
+	}
+	return m
+}
+
+// Journal returns the mount's journal.
+func (fsys *FS) Journal() *errjournal.Journal { return fsys.journal }
+
+// Wait returns when the file system was unmounted.
+func (fsys *FS) Wait() { fsys.server.Wait() }
+
+// Unmount unmounts. It fails with EBUSY while programs use the mount.
+func (fsys *FS) Unmount() error { return fsys.server.Unmount() }
+
+// Held returns the bytes that the server has not acknowledged, those of them it
+// refused, and those it has acknowledged but not made durable.
+func (fsys *FS) Held() (held, failed, unstable int64) { return fsys.flusher.Held() }
+
+// Sync has the kernel hand over the dirty pages of every file, and makes
+// everything durable. The error is the first file's that failed.
+func (fsys *FS) Sync(ctx context.Context, collect bool) error {
+	fsys.mu.Lock()
+	var l []*file
+	for _, f := range fsys.files {
+		if f.wb != nil {
+			l = append(l, f)
+		}
+	}
+	fsys.mu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(16)
+	for _, f := range l {
+		g.Go(func() error {
+			if collect && f.writable() {
+				fsys.invalidateKernel(ctx, f)
+			}
+			if f.wb.Clean() {
+				return nil
+			}
+			if err := f.wb.Sync(ctx); err != nil {
+				return fmt.Errorf("%s: %w", f.fid.Path(), err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Close ends everything after the file system was unmounted. Bytes that are
+// still held are gone with it: Sync first.
+func (fsys *FS) Close() {
+	fsys.server.Wait()
+	fsys.end()
+}
+
+func (fsys *FS) end() {
+	fsys.cancel()
+	fsys.wg.Wait()
+	fsys.cache.Close()
+	fsys.flusher.Close()
+	for _, f := range fsys.files {
+		f.clunk()
+	}
+}
+
+// watchLink tells the flusher how the connection stands.
+func (fsys *FS) watchLink() {
+	for {
+		news := fsys.session.LinkChanged()
+		l := fsys.session.Link()
+		fsys.flusher.SetLink(writeback.Link{Up: l.Up, Generation: l.Generation, HoldUntil: l.HoldUntil, Err: l.Err})
+		select {
+		case <-news:
+		case <-fsys.ctx.Done():
+			return
+		}
+	}
+}
+
+// rawFS marks WRITEs of the kernel's write-back, which go-fuse's nodes cannot
+// see: their caller is pid 0.
+type rawFS struct{ fuse.RawFileSystem }
+
+func (r *rawFS) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
+		in.Pid = 0
+	}
+	return r.RawFileSystem.Write(cancel, in, data)
+}

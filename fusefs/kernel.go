@@ -1,0 +1,31 @@
+package fusefs
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// tuneKernel raises what the kernel reads ahead on this mount, and how much
+// mapped dirty memory it lets wait. Only root may; otherwise things are as they
+// are.
+func tuneKernel(dir string, kib int, log *slog.Logger) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return
+	}
+	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+	for _, knob := range []struct {
+		name  string
+		value int
+	}{{"read_ahead_kb", kib}, {"strict_limit", 0}, {"max_ratio", 100}} {
+		if err := os.WriteFile(filepath.Join(bdi, knob.name), []byte(strconv.Itoa(knob.value)), 0); err != nil {
+			log.Info("the kernel's limits for this mount stay as they are", "err", err)
+			return
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package fusefs
+
+import (
+	"context"
+	"path"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"p9mapfs/p9client"
+)
+
+// A node is a file that the kernel knows.
+type node struct {
+	fs.Inode
+	fsys *FS
+	f    *file
+}
+
+var (
+	_ = (fs.NodeLookuper)((*node)(nil))
+	_ = (fs.NodeGetattrer)((*node)(nil))
+	_ = (fs.NodeSetattrer)((*node)(nil))
+	_ = (fs.NodeOnForgetter)((*node)(nil))
+	_ = (fs.NodeOpener)((*node)(nil))
+	_ = (fs.NodeCreater)((*node)(nil))
+	_ = (fs.NodeOpendirHandler)((*node)(nil))
+	_ = (fs.NodeMkdirer)((*node)(nil))
+	_ = (fs.NodeMknoder)((*node)(nil))
+	_ = (fs.NodeSymlinker)((*node)(nil))
+	_ = (fs.NodeReadlinker)((*node)(nil))
+	_ = (fs.NodeLinker)((*node)(nil))
+	_ = (fs.NodeUnlinker)((*node)(nil))
+	_ = (fs.NodeRmdirer)((*node)(nil))
+	_ = (fs.NodeRenamer)((*node)(nil))
+	_ = (fs.NodeStatfser)((*node)(nil))
+)
+
+// ino is the inode number of a qid. go-fuse keeps 0 and the largest number to
+// itself.
+func ino(q p9client.Qid) uint64 {
+	if q.Path == 0 || q.Path == ^uint64(0) {
+		return 1<<63 - 1
+	}
+	return q.Path
+}
+
+// Lookup finds a name on the server, or a magic file.
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if name == errorsName {
+		return n.magic(ctx, out), 0
+	}
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	if c, known := n.childNode(name); known && !n.fsys.session.Link().Up {
+		if a, err := c.f.attr(ctx); err == nil { // as it was when the connection was lost
+			fillAttr(&out.Attr, c.f, a)
+			return c.EmbeddedInode(), 0
+		}
+	}
+	fid, err := n.f.fid.Walk(ctx, name)
+	if err != nil {
+		return nil, toErrno(err)
+	}
+	return n.child(ctx, fid, out)
+}
+
+// child makes the node of a fid that was walked, and fills out.
+func (n *node) child(ctx context.Context, fid *p9client.Fid, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	f := n.fsys.file(fid.Qid(), fid)
+	a, err := f.attr(ctx)
+	if err != nil {
+		n.fsys.unused(f)
+		return nil, toErrno(err)
+	}
+	fillAttr(&out.Attr, f, a)
+	n.fsys.mu.Lock()
+	defer n.fsys.mu.Unlock()
+	delete(n.fsys.idle, f)
+	f.known = true
+	if f.node != nil {
+		return f.node.EmbeddedInode(), 0
+	}
+	f.node = &node{fsys: n.fsys, f: f}
+	return n.NewInode(context.Background(), f.node, fs.StableAttr{Mode: a.Mode & syscall.S_IFMT, Ino: out.Ino}), 0
+}
+
+// OnForget is told that the kernel does not know the node any more.
+func (n *node) OnForget() {
+	n.fsys.mu.Lock()
+	n.f.known, n.f.node = false, nil
+	n.fsys.mu.Unlock()
+	n.fsys.unused(n.f)
+}
+
+// Mkdir and its like make something on the server and look it up.
+
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(ctx, name, out, func(ctx context.Context, gid uint32) error {
+		_, err := n.f.fid.Mkdir(ctx, name, mode, gid)
+		return err
+	})
+}
+
+func (n *node) Mknod(ctx context.Context, name string, mode, dev uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(ctx, name, out, func(ctx context.Context, gid uint32) error {
+		major, minor := (dev>>8)&0xfff, dev&0xff|(dev>>12)&0xfff00
+		_, err := n.f.fid.Mknod(ctx, name, mode, major, minor, gid)
+		return err
+	})
+}
+
+func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.make(ctx, name, out, func(ctx context.Context, gid uint32) error {
+		_, err := n.f.fid.Symlink(ctx, name, target, gid)
+		return err
+	})
+}
+
+func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	t, ok := target.(*node)
+	if !ok {
+		return nil, syscall.EPERM // a magic file
+	}
+	return n.make(ctx, name, out, func(ctx context.Context, _ uint32) error {
+		return n.f.fid.Link(ctx, t.f.fid, name)
+	})
+}
+
+func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, request func(ctx context.Context, gid uint32) error) (*fs.Inode, syscall.Errno) {
+	if name == errorsName {
+		return nil, syscall.EEXIST
+	}
+	gid := gidOf(ctx)
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	if err := request(ctx, gid); err != nil {
+		return nil, toErrno(err)
+	}
+	fid, err := n.f.fid.Walk(ctx, name)
+	if err != nil {
+		return nil, toErrno(err)
+	}
+	return n.child(ctx, fid, out)
+}
+
+// gidOf is the group that a new file gets.
+func gidOf(ctx context.Context) uint32 {
+	if c, ok := fuse.FromContext(ctx); ok {
+		return c.Gid
+	}
+	return 0
+}
+
+func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	s, err := n.f.fid.Readlink(ctx)
+	return []byte(s), toErrno(err)
+}
+
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	return n.remove(ctx, name, 0)
+}
+
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	return n.remove(ctx, name, 0x200) // AT_REMOVEDIR
+}
+
+func (n *node) remove(ctx context.Context, name string, flags uint32) syscall.Errno {
+	if name == errorsName {
+		return syscall.EPERM
+	}
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	if err := n.f.fid.Unlink(ctx, name, flags); err != nil {
+		return toErrno(err)
+	}
+	n.fsys.journal.Removed(path.Join(n.f.fid.Path(), name))
+	if c, ok := n.childNode(name); ok {
+		c.f.lostName()
+	}
+	return 0
+}
+
+// childNode returns the node that the kernel knows under a name.
+func (n *node) childNode(name string) (*node, bool) {
+	i := n.GetChild(name)
+	if i == nil {
+		return nil, false
+	}
+	c, ok := i.Operations().(*node)
+	return c, ok
+}
+
+func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	to, ok := newParent.(*node)
+	switch {
+	case !ok || name == errorsName || newName == errorsName:
+		return syscall.EPERM
+	case flags != 0: // 9P has neither RENAME_EXCHANGE nor RENAME_NOREPLACE
+		return syscall.EINVAL
+	}
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	moved, known := n.childNode(name)
+	if known && moved.f.wb != nil && !moved.f.wb.Clean() {
+		// Data before metadata: who replaces a file by a new one must not find
+		// an empty one after a crash. A refusal is fsync's to tell.
+		if err := moved.f.wb.Drain(ctx); err != nil && toErrno(err) == syscall.EINTR {
+			return syscall.EINTR
+		}
+	}
+	oldPath, newPath := path.Join(n.f.fid.Path(), name), path.Join(to.f.fid.Path(), newName)
+	replaced, replaces := to.childNode(newName)
+	if err := n.f.fid.Rename(ctx, name, to.f.fid, newName); err != nil {
+		return toErrno(err)
+	}
+	n.fsys.journal.Rename(oldPath, newPath)
+	if replaces && (!known || replaced.f != moved.f) {
+		replaced.f.lostName()
+	}
+	return 0
+}
+
+// lostName notes that a name of f is gone. If it was the last one, nobody can
+// ask for what is held of f once its handles are released.
+func (f *file) lostName() {
+	if f.wb == nil {
+		return
+	}
+	f.mu.Lock()
+	last := f.told.nlink <= 1
+	if last {
+		f.nameless = true
+	} else {
+		f.told.nlink--
+	}
+	abandon := last && f.handles == 0
+	f.mu.Unlock()
+	if abandon {
+		f.wb.Abandon()
+	}
+}
+
+func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	ctx, done := n.fsys.interruptible(ctx)
+	defer done()
+	s, err := n.f.fid.StatFS(ctx)
+	if err != nil {
+		return toErrno(err)
+	}
+	out.Blocks, out.Bfree, out.Bavail = s.Blocks, s.BlocksFree, s.BlocksAvl
+	out.Files, out.Ffree = s.Files, s.FilesFree
+	out.Bsize, out.Frsize = s.BlockSize, s.BlockSize
+	out.NameLen = s.NameLen
+	return 0
+}

@@ -1,0 +1,56 @@
+package fusefs
+
+import (
+	"context"
+	"syscall"
+
+	"p9mapfs/p9client"
+)
+
+// A remote is the file as writeback sees it: the fids that the inode owns.
+type remote file
+
+func (r *remote) fids() (base, rd, wr *p9client.Fid) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fid, r.rd, r.wr
+}
+
+func (r *remote) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	_, rd, _ := r.fids()
+	if rd == nil { // opened for writing only; the kernel reads to fill up a page
+		if err := (*file)(r).open(ctx, true, false); err != nil {
+			return 0, err
+		}
+		_, rd, _ = r.fids()
+	}
+	return rd.ReadAt(ctx, p, off)
+}
+
+func (r *remote) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	_, _, wr := r.fids()
+	if wr == nil {
+		return 0, syscall.EBADF
+	}
+	return wr.WriteAt(ctx, p, off)
+}
+
+func (r *remote) Truncate(ctx context.Context, size int64) error {
+	base, _, wr := r.fids()
+	if wr != nil { // a file created 0444 lets its creator write
+		base = wr
+	}
+	return base.Truncate(ctx, size)
+}
+
+// Sync goes out on the fid that carried the Twrites.
+func (r *remote) Sync(ctx context.Context) error {
+	_, rd, wr := r.fids()
+	switch {
+	case wr != nil:
+		return wr.Sync(ctx, false)
+	case rd != nil:
+		return rd.Sync(ctx, false)
+	}
+	return nil
+}
