@@ -1,0 +1,120 @@
+package export
+
+import (
+	"net"
+
+	"github.com/hugelgupf/p9/linux"
+)
+
+// Write takes replies from the core, which writes each in pieces, the payload
+// last, from one goroutine at a time. Pieces are collected until the frame is
+// complete; the last one is not copied.
+func (c *conn) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		want := headerSize
+		if len(c.reply) >= headerSize {
+			want = int(le.Uint32(c.reply))
+		}
+		need := min(want-len(c.reply), len(p))
+		if need < 0 {
+			c.end(errOddReply)
+			return 0, errOddReply
+		}
+		whole := len(c.reply)+need == want
+		if whole && len(c.reply) >= headerSize {
+			err := c.finish(c.reply, p[:need])
+			c.reply = c.reply[:0] // also after an error: the next reply begins anew
+			if err != nil {
+				return 0, err
+			}
+		} else {
+			c.reply = append(c.reply, p[:need]...)
+			if whole && int(le.Uint32(c.reply)) == headerSize { // no body at all
+				err := c.finish(c.reply, nil)
+				c.reply = c.reply[:0]
+				if err != nil {
+					return 0, err
+				}
+			}
+		}
+		p = p[need:]
+	}
+	return n, nil
+}
+
+// finish sends one complete reply of the core, amended where need be.
+func (c *conn) finish(head, tail []byte) error {
+	h := parseHeader(head)
+	if h.typ == tversion+1 {
+		c.agree(append(head[headerSize:len(head):len(head)], tail...))
+	}
+	err := c.deliver(h.tag, func(r *request) ([]byte, []byte, error) {
+		switch {
+		case r == nil:
+			// The core could not parse a request, and does not say which.
+			return nil, nil, broken("malformed message")
+		case r.detour != nil && h.typ == tlock+1:
+			return frame(r.typ+1, h.tag, r.detour.reply), nil, nil
+		case r.typ == tlopen && h.typ == rlerror && len(tail) == 4 && le.Uint32(tail) == uint32(linux.EINVAL):
+			// The core's word for a fid whose name was removed.
+			return errorFrame(h.tag, linux.ENOENT), nil, nil
+		}
+		return head, tail, nil
+	})
+	c.passed(-1)
+	if err != nil {
+		c.end(err)
+	}
+	return err
+}
+
+// agree takes note of what an Rversion says.
+func (c *conn) agree(rversion []byte) {
+	b := body{b: rversion}
+	msize, version := b.u32(), b.str()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if version != "unknown" {
+		c.msize, c.agreed = msize, true
+	}
+}
+
+// deliver ends the request with the tag and writes the reply that make returns
+// for it, then the Rflushes that wait behind it. The request ends before the reply
+// is on the wire, since from then on the client may use the tag again; wmu is
+// held over both, so that no Rflush gets in between.
+func (c *conn) deliver(tag uint16, make func(*request) (head, tail []byte, err error)) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	r, flushes := c.settleLocked(tag)
+	head, tail, err := make(r)
+	if err == nil {
+		err = c.writeLocked(head, tail)
+	}
+	for _, t := range flushes {
+		if err == nil {
+			err = c.writeLocked(frame(tflush+1, t, nil), nil)
+		}
+	}
+	return err
+}
+
+// joinBelow is the size up to which two pieces are copied together rather than
+// sent as a vector.
+const joinBelow = 4096
+
+// writeLocked writes one frame.
+func (c *conn) writeLocked(head, tail []byte) error {
+	if len(tail) == 0 {
+		_, err := c.rw.Write(head)
+		return err
+	}
+	if len(head)+len(tail) < joinBelow {
+		_, err := c.rw.Write(append(head[:len(head):len(head)], tail...))
+		return err
+	}
+	v := net.Buffers{head, tail}
+	_, err := v.WriteTo(c.rw)
+	return err
+}
