@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"p9mapfs/fusefs"
+	"p9mapfs/p9client"
+	"p9mapfs/pagecache"
+	"p9mapfs/writeback"
+)
+
+// mountFlags are what can be said to p9mapfs mount.
+type mountFlags struct {
+	aname, uname                               string
+	msize, cacheSize, writeBehind              size
+	readAhead                                  readAhead
+	holdTimeout, closeTimeout, writebackWait   time.Duration
+	requestTimeout, retryInterval, attrTimeout time.Duration
+	exitTimeout                                time.Duration
+	onDisconnect, logLevel                     choice
+	readOnly, allowOther, intr                 bool
+}
+
+func mountCommand() *cobra.Command {
+	f := mountFlags{
+		msize: 1<<20 + 24, cacheSize: 64 << 20, writeBehind: 64 << 20,
+		onDisconnect: choice{"hold", []string{"hold", "fail"}},
+		logLevel:     choice{"info", []string{"debug", "info", "warn", "error"}},
+	}
+	c := &cobra.Command{
+		Use:   "mount [flags] ADDRESS MOUNTPOINT",
+		Short: "Mount a 9P server's tree, in the foreground until unmounted or signalled",
+		Long: `Mount a 9P server's tree, in the foreground until unmounted or signalled.
+
+ADDRESS is tcp!host!port, unix!/path, or one of host, host:port and /path;
+the default port is 564. A line on stderr says when the mount is there.
+
+Programs may map the files. A store that the server did not take is kept, sent
+again, and told: by msync, fsync and close, and in the file .errors that every
+directory of the mount has.
+
+Exit status: 0, 1 failure, 2 usage, 3 if bytes were left that the server did
+not take within --exit-timeout.`,
+		Example: `  p9mapfs mount --aname /srv/data fileserver /mnt
+  p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt`,
+		Args: exactly("ADDRESS", "MOUNTPOINT"),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0], args[1]) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.aname, "aname", "", "tree to attach to, as the server names it")
+	fl.StringVar(&f.uname, "uname", "", "user to attach as (default: who runs this)")
+	fl.Var(&f.msize, "msize", "largest 9P message to ask for")
+	fl.Var(&f.cacheSize, "cache-size", "memory for clean pages")
+	fl.Var(&f.writeBehind, "write-behind", "memory for bytes that the server has not acknowledged")
+	fl.Var(&f.readAhead, "read-ahead", "how far to read ahead of a sequential reader")
+	fl.Var(&f.onDisconnect, "on-disconnect", "while the connection is lost, let programs wait (hold) or fail at once (fail)")
+	fl.DurationVar(&f.holdTimeout, "hold-timeout", 5*time.Minute, "how long after the loss of the connection programs wait, 0: for ever")
+	fl.DurationVar(&f.closeTimeout, "close-timeout", 10*time.Second, "how long close(2) may wait for the server")
+	fl.DurationVar(&f.writebackWait, "writeback-wait", 10*time.Second, "how long the kernel's write-back may wait for room in --write-behind")
+	fl.DurationVar(&f.requestTimeout, "request-timeout", 30*time.Second, "silence of the server, while it owes replies, that counts as a lost connection")
+	fl.DurationVar(&f.retryInterval, "retry-interval", 5*time.Second, "time until what the server refused is sent again by itself")
+	fl.DurationVar(&f.attrTimeout, "attr-timeout", time.Second, "how long the kernel may keep names and attributes, 0: not at all")
+	fl.DurationVar(&f.exitTimeout, "exit-timeout", 20*time.Second, "how long to go on sending after an unmount or a signal")
+	fl.BoolVar(&f.readOnly, "read-only", false, "refuse every change")
+	fl.BoolVar(&f.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf unless root mounts)")
+	fl.BoolVar(&f.intr, "intr", false, "let any signal end a waiting call, not only a fatal one")
+	fl.Var(&f.logLevel, "log-level", "what to log on stderr")
+	return c
+}
+
+func (f *mountFlags) run(ctx context.Context, address, dir string) error {
+	addr, err := p9client.ParseAddress(address)
+	if err != nil {
+		return usage(err)
+	}
+	if f.msize < 4096 || f.msize > 1<<30 {
+		return usage(fmt.Errorf("--msize %v is not between 4KiB and 1GiB", &f.msize))
+	}
+	if err := checkMountPoint(dir); err != nil {
+		return err
+	}
+	if err := checkFUSE(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level(f.logLevel.value)}))
+	session, err := p9client.Dial(ctx, addr, f.session(log))
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "p9mapfs: mounted %v on %s\n", addr, dir)
+	return f.serve(ctx, fsys, dir)
+}
+
+func (f *mountFlags) session(log *slog.Logger) p9client.Options {
+	o := p9client.Options{
+		Msize: uint32(f.msize), Uname: f.uname, NUname: uint32(os.Getuid()), Aname: f.aname,
+		RequestTimeout: f.requestTimeout, HoldTimeout: f.holdTimeout, Log: log,
+	}
+	if f.onDisconnect.value == "fail" {
+		o.HoldTimeout = -1
+	}
+	if u, err := user.Current(); f.uname == "" && err == nil {
+		o.Uname = u.Username
+	} else if u, err := user.Lookup(f.uname); err == nil {
+		if uid, err := strconv.ParseUint(u.Uid, 10, 32); err == nil {
+			o.NUname = uint32(uid)
+		}
+	} else if f.uname != "" {
+		o.NUname = p9client.NoUID
+	}
+	return o
+}
+
+func (f *mountFlags) fs(addr p9client.Address, log *slog.Logger) fusefs.Options {
+	o := fusefs.Options{
+		Source: addr.String(), AllowOther: f.allowOther, ReadOnly: f.readOnly, Interruptible: f.intr,
+		AttrTimeout: f.attrTimeout, CloseTimeout: f.closeTimeout, WritebackWait: f.writebackWait,
+		Cache:     pagecache.Options{Budget: int64(f.cacheSize), ReadAhead: int64(f.readAhead)},
+		Writeback: writeback.Options{Budget: int64(f.writeBehind), Retry: f.retryInterval},
+		Log:       log,
+	}
+	if f.attrTimeout == 0 {
+		o.AttrTimeout = -1
+	}
+	return o
+}
+
+// serve waits for the unmount, or for a signal and then unmounts, and sends what
+// is left.
+func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) error {
+	gone := make(chan struct{})
+	go func() { fsys.Wait(); close(gone) }()
+	var busy error
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		sctx, cancel := context.WithTimeout(context.Background(), f.exitTimeout)
+		err := fsys.Sync(sctx, true)
+		cancel()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
+		}
+		if busy = fsys.Unmount(); busy != nil {
+			// Programs still use it. The name goes, they keep what they have
+			// open until this process ends.
+			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+				return fmt.Errorf("cannot unmount %s: %w; try fusermount3 -uz %s", dir, busy, dir)
+			}
+			fmt.Fprintf(os.Stderr, "p9mapfs: %s was busy; programs that still use it lose it now\n", dir)
+		} else {
+			<-gone
+		}
+	}
+	sctx, cancel := context.WithTimeout(context.Background(), f.exitTimeout)
+	defer cancel()
+	err := fsys.Sync(sctx, false)
+	held, _, unstable := fsys.Held()
+	if busy == nil {
+		fsys.Close()
+	}
+	if held+unstable > 0 {
+		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
+	}
+	return nil
+}
+
+func checkMountPoint(dir string) error {
+	st, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("mount point %s does not exist; create it: mkdir -p %s", dir, dir)
+	case errors.Is(err, syscall.ENOTCONN):
+		return fmt.Errorf("mount point %s has a dead mount on it; remove it: umount -l %s", dir, dir)
+	case err != nil:
+		return fmt.Errorf("mount point: %w", err)
+	case !st.IsDir():
+		return fmt.Errorf("mount point %s is not a directory; name one", dir)
+	}
+	if _, err := filepath.Abs(dir); err != nil {
+		return fmt.Errorf("mount point: %w", err)
+	}
+	return nil
+}
+
+func checkFUSE() error {
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("there is no /dev/fuse; load the module (modprobe fuse), or give it to the container (--device /dev/fuse)")
+	case err != nil:
+		return fmt.Errorf("cannot use FUSE: %w; give this user access to /dev/fuse, or run as root", err)
+	}
+	return f.Close()
+}
