@@ -119,7 +119,7 @@ func TestSwappedComponentsLeadNowhere(t *testing.T) {
 	defer swap.end()
 	reached := 0
 	deadline := time.Now().Add(patience)
-	for i := 0; i < 3000 && time.Now().Before(deadline); i++ {
+	for i := 0; i < 1500 && time.Now().Before(deadline); i++ {
 		_, d, err := root.Walk([]string{"real"})
 		if err != nil {
 			t.Fatalf("walk: %v", err)

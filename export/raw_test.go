@@ -2,12 +2,10 @@ package export_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/hugelgupf/p9/linux"
 	"github.com/hugelgupf/p9/p9"
@@ -42,95 +40,6 @@ func TestAnOpenFileSurvivesRenameReplacementAndRemoval(t *testing.T) {
 	if got, err := os.ReadFile(tr.path("file")); err != nil || string(got) != "a new one" {
 		t.Errorf("the new file says %q, %v", got, err)
 	}
-}
-
-func TestBytesBeyond4GiBKeepTheirPlace(t *testing.T) {
-	tr := newTree(t, export.Options{})
-	const far = 5<<30 + 123
-	f, _, _, err := tr.root.Create("sparse", p9.ReadWrite, 0o644, p9.NoUID, p9.NoGID)
-	tr.must(err)
-	defer f.Close()
-	if n, err := f.WriteAt([]byte("far"), far); n != 3 || err != nil {
-		t.Fatal(n, err)
-	}
-	_, _, a, err := f.GetAttr(p9.AttrMaskAll)
-	if err != nil || a.Size != far+3 || a.Blocks > 1000 {
-		t.Errorf("size %d in %d blocks, %v", a.Size, a.Blocks, err)
-	}
-	buf := make([]byte, 8)
-	if n, err := f.ReadAt(buf, far-2); err != nil && err != io.EOF || string(buf[:n]) != "\x00\x00far" {
-		t.Errorf("read %q, %v", buf[:n], err)
-	}
-	if n, err := f.ReadAt(buf, far+3); n != 0 || err != nil && err != io.EOF {
-		t.Errorf("at the end: %d, %v", n, err)
-	}
-}
-
-func TestAppendingWritesLandAtTheEnd(t *testing.T) {
-	tr := newTree(t, export.Options{})
-	tr.write("log", "one ")
-	if _, err := tr.open(p9.WriteOnly|unix.O_APPEND, "log").WriteAt([]byte("two"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(tr.path("log")); string(got) != "one two" {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestAListingIsStableWhileEntriesComeAndGo(t *testing.T) {
-	const total = 5000
-	tr := newTree(t, export.Options{})
-	for i := range total {
-		tr.write(fmt.Sprintf("n%04d", i), "")
-	}
-	d := tr.walk()
-	if _, _, err := d.Open(p9.ReadOnly); err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]int{}
-	removed := map[string]bool{}
-	for off, calls := uint64(0), 0; ; calls++ {
-		if calls > total {
-			t.Fatal("the listing does not end")
-		}
-		const count = 1000
-		l, err := d.Readdir(off, count)
-		if err != nil && err != io.EOF {
-			t.Fatal(err)
-		}
-		if len(l) == 0 {
-			break
-		}
-		size := 0
-		for _, e := range l {
-			seen[e.Name]++
-			size += 24 + len(e.Name)
-			if e.QID.Version == 0 || e.QID.Path == 0 || e.Type != unix.DT_REG {
-				t.Fatalf("entry %v", e)
-			}
-			off = e.Offset
-		}
-		if size > count {
-			t.Fatalf("%d bytes in a reply of %d", size, count)
-		}
-		// Remove one that was listed and one that may not have been, add another.
-		for _, n := range []string{l[0].Name, fmt.Sprintf("n%04d", (calls*37)%total)} {
-			if os.Remove(tr.path(n)) == nil {
-				removed[n] = true
-			}
-		}
-		tr.write(fmt.Sprintf("z%04d", calls), "")
-	}
-	for i := range total {
-		n := fmt.Sprintf("n%04d", i)
-		if seen[n] > 1 || seen[n] == 0 && !removed[n] {
-			t.Errorf("%s listed %d times (removed: %v)", n, seen[n], removed[n])
-		}
-	}
-	if seen["."]+seen[".."] > 0 {
-		t.Error("dots are listed")
-	}
-	wantErrno(t, "no room for one entry", func() error { _, err := d.Readdir(0, 10); return err }(), linux.EINVAL)
 }
 
 func TestXattrsGoThereAndBack(t *testing.T) {
@@ -236,68 +145,5 @@ func TestASymlinkIsNeverARoad(t *testing.T) {
 	}
 	if l, err := os.ReadDir(outside); err != nil || len(l) != 1 {
 		t.Errorf("the outside has %v, %v", l, err)
-	}
-}
-
-// TestASwapDuringARequestDoesNotLeadOut lets a local user exchange a directory
-// with a symlink to the outside as fast as he can, while requests run across it.
-func TestASwapDuringARequestDoesNotLeadOut(t *testing.T) {
-	outside := t.TempDir()
-	if err := os.WriteFile(filepath.Join(outside, "f"), []byte("secret"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	tr := newTree(t, export.Options{})
-	tr.must(os.Mkdir(tr.path("d"), 0o755))
-	tr.write("d/f", "inside")
-	tr.must(os.Symlink(outside, tr.path("s")))
-	stop, done := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		defer func() { done <- n }()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				if unix.Renameat2(unix.AT_FDCWD, tr.path("d"), unix.AT_FDCWD, tr.path("s"), unix.RENAME_EXCHANGE) == nil {
-					n++
-				}
-			}
-		}
-	}()
-	through := 0
-	for end := time.Now().Add(700 * time.Millisecond); time.Now().Before(end); {
-		_, d, err := tr.root.Walk([]string{"d"})
-		if err != nil {
-			t.Error(err)
-			break
-		}
-		if _, f, err := d.Walk([]string{"f"}); err == nil {
-			through++
-			if _, _, err := f.Open(p9.ReadWrite); err != nil {
-				t.Error(err)
-			}
-			buf := make([]byte, 6)
-			if _, err := f.ReadAt(buf, 0); err != nil || string(buf) != "inside" {
-				t.Errorf("read %q, %v", buf, err)
-			}
-			f.Close()
-		}
-		if g, _, _, err := d.Create("g", p9.ReadWrite, 0o644, p9.NoUID, p9.NoGID); err == nil {
-			g.Close()
-		}
-		_, _ = d.Mkdir("sub", 0o777, p9.NoUID, p9.NoGID)
-		_ = d.UnlinkAt("g", 0)
-		_ = d.UnlinkAt("sub", unix.AT_REMOVEDIR)
-		_ = d.SetAttr(p9.SetAttrMask{Permissions: true}, p9.SetAttr{Permissions: 0o755})
-		d.Close()
-		if l, err := os.ReadDir(outside); err != nil || len(l) != 1 {
-			t.Errorf("the outside has %v, %v", l, err)
-			break
-		}
-	}
-	close(stop)
-	if swaps := <-done; swaps < 10 || through < 10 {
-		t.Errorf("only %d swaps, %d walks came through: nothing was tested", swaps, through)
 	}
 }

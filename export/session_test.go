@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,7 +42,6 @@ func TestNonsenseEndsOnlyItsConnection(t *testing.T) {
 		"cut short flush":         join(version, attach, frame(tflush, 2, nil)),
 		"a Twrite with no header": join(version, attach, frame(twrite, 2, u32s(0))),
 		"a Twrite of other size":  join(version, attach, frame(twrite, 2, append(le.AppendUint64(u32s(0), 0), u32s(99)...))),
-		"a tag in use":            join(version, attach, bytes0(frame(tgetattr, 2, getattr), 300)),
 	} {
 		p := dial(t, sock)
 		p.c.Write(bytes)
@@ -55,8 +55,21 @@ func TestNonsenseEndsOnlyItsConnection(t *testing.T) {
 
 func join(b ...[]byte) []byte { return bytes.Join(b, nil) }
 
-// bytes0 repeats a request under one tag, so that two are there at once.
-func bytes0(b []byte, n int) []byte { return bytes.Repeat(b, n) }
+func TestTagInUseIsNotAdmitted(t *testing.T) {
+	c := newConn(nil, nil)
+	c.agreed = true
+	h := header{typ: tgetattr, tag: 5}
+	if err := c.admit(h); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.admit(h); err == nil {
+		t.Error("a tag twice at once")
+	}
+	c.settleLocked(5)
+	if err := c.admit(h); err != nil {
+		t.Errorf("a tag again: %v", err)
+	}
+}
 
 func TestVersionIsAgreed(t *testing.T) {
 	_, sock := serve(t, t.TempDir(), Options{})
@@ -113,17 +126,20 @@ func TestRepliesKeepToMsize(t *testing.T) {
 	if h.typ != rlerror || linux.Errno(le.Uint32(r)) != linux.EINVAL {
 		t.Errorf("Tread at 2^63: %v % x", h, r)
 	}
+}
+
+func TestEveryTypeOfMessageIsAnswered(t *testing.T) {
+	_, sock := serve(t, t.TempDir(), Options{})
+	p := attached(t, sock, 8192)
 	for typ := range 256 {
 		switch typ {
 		case tversion, tflush, twrite: // their rules are tested elsewhere
 			continue
 		}
-		c := attached(t, sock, msize)
-		h, r := c.call(byte(typ), 5, make([]byte, 200))
+		h, r := p.call(byte(typ), 5, make([]byte, 200))
 		if h.tag != 5 || typ%2 == 1 && (h.typ != rlerror || linux.Errno(le.Uint32(r)) != linux.EOPNOTSUPP) {
 			t.Errorf("message %d of zeros: %+v % x", typ, h, r)
 		}
-		c.c.Close()
 	}
 }
 
@@ -218,7 +234,7 @@ func TestFloodIsBounded(t *testing.T) {
 	p := attached(t, sock, 128<<10)
 	p.ok(twalk, walkBody(0, 1, "f"))
 	p.ok(tlopen, u32s(1, 0))
-	const n = 2000
+	const n = 500
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for tag := range uint16(n) {
@@ -360,17 +376,21 @@ func TestListenReplacesOnlyDeadSockets(t *testing.T) {
 	}
 }
 
-// TestPanicCostsOneRequest: the core answers EFAULT, the process goes on.
+// TestPanicCostsOneRequest: the core answers EFAULT, the log says why, and the
+// connection goes on.
 func TestPanicCostsOneRequest(t *testing.T) {
-	_, sock := serve(t, t.TempDir(), Options{})
-	p := attached(t, sock, 8192)
-	p.ok(twalk, walkBody(0, 1))
-	p.ok(tlopen, u32s(1, 0))
-	h, _ := p.call(txattrcreate, 1, append(le.AppendUint64(appendString(u32s(1), "user.x"), 1), u32s(0)...))
-	if h.typ != txattrcreate+1 {
-		t.Fatalf("reply %+v", h)
+	var log bytes.Buffer
+	s, sock := serve(t, t.TempDir(), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	p := dial(t, sock)
+	p.call(tversion, noTag, appendString(u32s(8192), "9P2000.L"))
+	root := s.root
+	s.root = nil
+	p.fails(tattach, attachBody(0, "", noFid), linux.EFAULT)
+	s.root = root
+	p.ok(tattach, attachBody(0, "", noFid))
+	if !strings.Contains(log.String(), "panic") {
+		t.Errorf("log: %q", &log)
 	}
-	p.ok(tgetattr, append(u32s(0), make([]byte, 8)...))
 }
 
 // FuzzConn: no bytes of a client harm the process, or keep a connection from ending.
