@@ -63,7 +63,7 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 	for range maxAsks {
 		before := f.wb.Changes()
 		f.mu.Lock()
-		fid := f.fid
+		fid, nameless, last := f.fid, f.nameless, f.last
 		if f.nameless && f.wr != nil {
 			fid = f.wr
 		} else if f.nameless && f.rd != nil {
@@ -71,6 +71,14 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 		}
 		f.mu.Unlock()
 		if a, err = fid.GetAttr(ctx); err != nil {
+			if errno := toErrno(err); nameless && (errno == syscall.ENOENT || errno == syscall.ESTALE) {
+				// The server asks by path. What is open can be used all the same.
+				last.Nlink, last.Size = 0, f.wb.Size(last.Size)
+				return last, nil
+			}
+			if !nameless && f.refound(ctx, err) {
+				continue
+			}
 			return a, err
 		}
 		size := f.wb.Size(a.Size)
@@ -145,7 +153,11 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 				return syscall.EINTR
 			}
 		}
-		if err := n.f.fid.SetAttr(ctx, set); err != nil {
+		err := n.f.fid.SetAttr(ctx, set)
+		if n.f.refound(ctx, err) {
+			err = n.f.fid.SetAttr(ctx, set)
+		}
+		if err != nil {
 			return toErrno(err)
 		}
 	}

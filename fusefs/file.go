@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -85,6 +86,7 @@ func (fsys *FS) file(qid p9client.Qid, fid *p9client.Fid) *file {
 	}
 	fsys.mu.Unlock()
 	if known && fid != f.fid {
+		f.fid.Replace(fsys.ctx, fid) // f may have been found by a name that is gone
 		fid.Clunk()
 	}
 	return f
@@ -201,6 +203,14 @@ func (f *file) open(ctx context.Context, read, write bool) error {
 }
 
 func (f *file) openFid(ctx context.Context, flags uint32) (*p9client.Fid, error) {
+	fid, err := f.walkAndOpen(ctx, flags)
+	if f.refound(ctx, err) {
+		fid, err = f.walkAndOpen(ctx, flags)
+	}
+	return fid, err
+}
+
+func (f *file) walkAndOpen(ctx context.Context, flags uint32) (*p9client.Fid, error) {
 	fid, err := f.fid.Walk(ctx)
 	if err != nil {
 		return nil, err
@@ -210,6 +220,30 @@ func (f *file) openFid(ctx context.Context, flags uint32) (*p9client.Fid, error)
 		return nil, err
 	}
 	return fid, nil
+}
+
+// refound reports whether err came because the name that f was found by is gone,
+// and f was found by another that the kernel knows: a hard link's.
+func (f *file) refound(ctx context.Context, err error) bool {
+	if errno := toErrno(err); errno != syscall.ENOENT && errno != syscall.ESTALE {
+		return false
+	}
+	f.fsys.mu.Lock()
+	n := f.node
+	f.fsys.mu.Unlock()
+	if n == nil {
+		return false
+	}
+	path := n.Path(nil)
+	if path == "" {
+		return false
+	}
+	fid, err := f.fsys.session.Root().Walk(ctx, strings.Split(path, "/")...)
+	if err != nil {
+		return false
+	}
+	defer fid.Clunk()
+	return fid.Qid().Path == f.key.path && f.fid.Replace(ctx, fid)
 }
 
 // adopt makes a fid that Tlcreate opened the inode's.

@@ -37,10 +37,11 @@ func (r *remote) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 
 func (r *remote) Truncate(ctx context.Context, size int64) error {
 	base, _, wr := r.fids()
-	if wr != nil { // a file created 0444 lets its creator write
-		base = wr
+	err := base.Truncate(ctx, size)
+	if errno := toErrno(err); wr != nil && (errno == syscall.EACCES || errno == syscall.EPERM || errno == syscall.ENOENT || errno == syscall.ESTALE) {
+		return wr.Truncate(ctx, size) // created 0444 and open for writing, or removed
 	}
-	return base.Truncate(ctx, size)
+	return err
 }
 
 // Sync goes out on the fid that carried the Twrites.

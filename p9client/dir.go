@@ -133,6 +133,7 @@ func (f *Fid) Unlink(ctx context.Context, elem string, flags uint32) error {
 	if err == nil {
 		f.s.mu.Lock()
 		f.name.removeLocked(elem)
+		f.s.moves.Add(1)
 		f.s.mu.Unlock()
 	}
 	return err
@@ -185,6 +186,7 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	if err == nil {
 		f.s.mu.Lock()
 		f.name.renameLocked(oldElem, dir.name, newElem)
+		f.s.moves.Add(1)
 		f.s.mu.Unlock()
 	}
 	return err

@@ -22,6 +22,7 @@ type Fid struct {
 	open    bool   // guarded by busy, like flags
 	flags   uint32 // of the open, less those that act once
 	clunked atomic.Bool
+	left    []standing // guarded by busy: numbers that calls may still use
 }
 
 // A standing is what a fid is on one connection.
@@ -29,6 +30,12 @@ type standing struct {
 	c      *conn
 	num    uint32
 	iounit uint32
+
+	// Of a fid that is not open: the path it was walked, and the session's count
+	// of moves when that was last known to be right. Servers that know a fid by
+	// its path, as diod does, lose it when the path changes.
+	path  string
+	moves uint64
 }
 
 // Qid returns the qid that the server gave when the fid was walked or opened.
@@ -66,7 +73,7 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	if f.isRoot {
 		return &standing{c: c, num: c.root}, nil
 	}
-	if at := f.at.Load(); at != nil && at.c == c {
+	if at := f.at.Load(); at != nil && at.c == c && at.moves == f.s.moves.Load() {
 		return at, nil
 	}
 	select {
@@ -75,29 +82,36 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	moves := f.s.moves.Load()
+	f.s.mu.Lock()
+	path, ok := f.name.pathLocked()
+	f.s.mu.Unlock()
 	if at := f.at.Load(); at != nil && at.c == c {
-		return at, nil
+		if f.open || !ok || at.path == strings.Join(path, "/") {
+			same := *at
+			same.moves = moves
+			f.at.Store(&same)
+			return &same, nil
+		}
+		f.left = append(f.left, *at)
 	}
 	if f.clunked.Load() {
 		return nil, syscall.EBADF
 	}
-	f.s.mu.Lock()
-	path, ok := f.name.pathLocked()
-	f.s.mu.Unlock()
 	if !ok {
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
 	}
 	num, qid, err := c.walk(ctx, c.root, path)
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more after a reconnect"}
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	at := &standing{c: c, num: num}
+	at := &standing{c: c, num: num, path: strings.Join(path, "/"), moves: moves}
 	if len(path) > 0 && (qid.Path != f.qid.Path || qid.Type != f.qid.Type) {
 		c.clunk(num)
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name after a reconnect"}
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
 	if f.open {
 		if _, at.iounit, err = c.lopen(ctx, num, f.flags); err != nil {
@@ -182,9 +196,32 @@ func (f *Fid) Clunk() {
 	if at := f.at.Load(); at != nil {
 		at.c.clunk(at.num)
 	}
+	for _, at := range f.left {
+		at.c.clunk(at.num)
+	}
 	f.s.mu.Lock()
 	f.name.releaseLocked()
 	f.s.mu.Unlock()
+}
+
+// Replace gives f, which must not be open, the place of by: another fid of the
+// same file, walked by a name that is still there. It does so only if f's own
+// name was removed, and reports whether it did. Either way the caller clunks by.
+func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
+	select {
+	case f.busy <- struct{}{}:
+		defer func() { <-f.busy }()
+	case <-ctx.Done():
+		return false
+	}
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if _, ok := f.name.pathLocked(); ok || f.open || f.isRoot {
+		return false
+	}
+	f.name, by.name = by.name, f.name
+	by.at.Store(f.at.Swap(by.at.Load()))
+	return true
 }
 
 // clunk sends a Tclunk that nobody waits for. The number is free when the answer

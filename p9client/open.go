@@ -38,7 +38,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 			return err
 		}
 		f.open, f.flags = true, flags&^uint32(actOnce)
-		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit})
+		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit, moves: at.moves})
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,6 +66,8 @@ type Session struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	root   *Fid
+
+	moves atomic.Uint64 // grows with every rename and removal
 
 	mu   sync.Mutex // guards what follows, and the tree of names
 	conn *conn      // nil while down

@@ -3,6 +3,7 @@ package p9client
 import (
 	"context"
 	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -96,10 +97,19 @@ func (f *Fid) Walk(ctx context.Context, names ...string) (*Fid, error) {
 			qid = f.qid
 		}
 		g = f.derive(names, qid)
-		g.at.Store(&standing{c: at.c, num: num})
+		// moves 0: the path is looked at again before the first use. It may have
+		// changed while the Twalk was under way.
+		g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
 		return nil
 	})
 	return g, err
+}
+
+func splitPath(p string) []string {
+	if p == "" {
+		return nil
+	}
+	return strings.Split(p, "/")
 }
 
 // derive makes the fid that was walked to names below f.
