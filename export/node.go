@@ -123,9 +123,11 @@ const maxDepth = 1024
 // borrow returns the descriptor, valid until giveBack.
 func (n *node) borrow() (int, error) { return n.borrowDeep(0) }
 
+// borrowDeep is borrow for the way up, where a parent that no File stands on any
+// more is opened for as long as it takes.
 func (n *node) borrowDeep(depth int) (int, error) {
 	n.mu.Lock()
-	if n.refs == 0 {
+	if n.refs == 0 && (depth == 0 || n.parent == nil) {
 		n.mu.Unlock()
 		return -1, unix.EBADF
 	}
@@ -148,7 +150,7 @@ func (n *node) borrowDeep(depth int) (int, error) {
 	}
 	n.mu.Lock()
 	switch {
-	case n.refs == 0:
+	case n.refs == 0 && depth == 0:
 		n.mu.Unlock()
 		unix.Close(fd)
 		return -1, unix.EBADF
