@@ -60,7 +60,7 @@ func showErrors(p string) (open int, err error) {
 	}
 	f, err := os.Open(filepath.Join(dir, ".errors"))
 	if err != nil {
-		return 0, fmt.Errorf("%s is not on a p9mapfs mount: %w", p, err)
+		return 0, fmt.Errorf("%s is not on a p9mapfs mount: %w; name a mount point or what is below it", p, err)
 	}
 	defer f.Close()
 	for e, err := range errjournal.Parse(f) {

@@ -91,6 +91,15 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	if f.msize < 4096 || f.msize > 1<<30 {
 		return usage(fmt.Errorf("--msize %v is not between 4KiB and 1GiB", &f.msize))
 	}
+	for name, d := range map[string]time.Duration{
+		"hold-timeout": f.holdTimeout, "close-timeout": f.closeTimeout, "writeback-wait": f.writebackWait,
+		"request-timeout": f.requestTimeout, "retry-interval": f.retryInterval, "attr-timeout": f.attrTimeout,
+		"exit-timeout": f.exitTimeout,
+	} {
+		if d < 0 { // which the packages below take for never, or for their default
+			return usage(fmt.Errorf("--%s %v is below 0; give it a time like 30s", name, d))
+		}
+	}
 	if err := checkMountPoint(dir); err != nil {
 		return err
 	}
@@ -188,6 +197,9 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 
 func checkMountPoint(dir string) error {
 	st, err := os.Stat(dir)
+	if err == nil { // which the kernel may know from before the daemon died; statfs asks the daemon
+		err = unix.Statfs(dir, new(unix.Statfs_t))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("mount point %s does not exist; create it: mkdir -p %s", dir, dir)

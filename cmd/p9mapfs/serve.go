@@ -49,12 +49,12 @@ func serve(ctx context.Context, dir string, addr p9client.Address, o export.Opti
 	defer stop()
 	s, err := export.New(dir, o)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; name a directory that this user can read", err)
 	}
 	defer s.Close()
 	l, err := export.Listen(addr.Network, addr.Addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %v: %w", addr, err)
+		return fmt.Errorf("cannot listen on %v: %w; choose another address, or end what is there", addr, err)
 	}
 	at := addr
 	if addr.Network == "tcp" { // with the port that was chosen
