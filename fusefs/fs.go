@@ -187,9 +187,7 @@ func (fsys *FS) end() {
 	fsys.wg.Wait()
 	fsys.cache.Close()
 	fsys.flusher.Close()
-	for _, f := range fsys.files {
-		f.clunk()
-	}
+	// The fids end with the session: to clunk them might wait for a dead server.
 }
 
 // watchLink tells the flusher how the connection stands.

@@ -271,6 +271,41 @@ func TestPromise13_MsAsyncPromisesNothingAndLosesNothing(t *testing.T) {
 	})
 }
 
+func TestPromise15_StalledServerDoesNotHoldTheKilled(t *testing.T) {
+	for _, what := range []string{"fault", "read", "fsync", "stat"} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t, p9test.Diod, "--hold-timeout", "1m", "--attr-timeout", "0")
+			r.put("f", pattern.Bytes(0, 1<<20, 5))
+			f := r.mapped("f")
+			r.rules("stall")
+			var call *p9test.Call
+			switch what {
+			case "fault":
+				call = f.Go("load", 0, 1)
+			case "read":
+				call = f.Go("pread", 0, 1)
+			case "fsync":
+				call = f.Go("fsync")
+			case "stat":
+				call = f.Go("size")
+			}
+			select {
+			case <-call.Done():
+				t.Fatal("the call ended though the server is stalled")
+			case <-time.After(300 * time.Millisecond):
+			}
+			began := time.Now()
+			if !r.Helper.Kill() {
+				t.Errorf("SIGKILL did not end it")
+			}
+			if d := time.Since(began); d > 2*time.Second {
+				t.Errorf("SIGKILL took %v", d)
+			}
+			r.Proxy.Resume()
+		})
+	}
+}
+
 func TestPromise18_ShortRreadIsNoEndOfFile(t *testing.T) {
 	servers(t, func(r *rig) {
 		data := pattern.Bytes(0, 300_001, 6)
