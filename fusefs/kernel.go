@@ -14,11 +14,12 @@ import (
 // mapped dirty memory it lets wait. Only root may; otherwise things are as they
 // are.
 func tuneKernel(dir string, kib int, log *slog.Logger) {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
+	// The device number only, which the kernel knows without asking us.
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		return
 	}
-	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+	bdi := fmt.Sprintf("/sys/class/bdi/%d:%d", st.Dev_major, st.Dev_minor)
 	for _, knob := range []struct {
 		name  string
 		value int
