@@ -143,11 +143,12 @@ func (f *File) Mknod(name string, mode p9.FileMode, major, minor uint32, uid p9.
 }
 
 // make runs one of the calls that create a name without opening it, then adopts
-// what is there under the name, after a look whether it is what was made: a local
-// user may have put something else in its place, which must not get a new owner.
+// what is there under the name, after a look whether it can be what was made: a
+// local user may have put something else in its place, which must not get a new
+// owner. That stays as it is.
 func (f *File) make(name string, typ, mode uint32, who owner, call func(dir int) error) (qid p9.QID, err error) {
 	err = f.change(name, func(dir int) error {
-		before := time.Now()
+		start := time.Now()
 		if err := again(func() error { return call(dir) }); err != nil {
 			return err
 		}
@@ -160,11 +161,19 @@ func (f *File) make(name string, typ, mode uint32, who owner, call func(dir int)
 		if err != nil {
 			return err
 		}
-		if !isNew(&s, typ, before) {
+		if uint32(s.Mode)&unix.S_IFMT != typ {
 			return unix.ESTALE
 		}
-		if s, err = f.adopt(dir, fd, mode, who); err != nil {
+		parent, err := stat(dir)
+		if err != nil {
 			return err
+		}
+		if isNew(&s, &parent, time.Since(start)) {
+			if s, err = f.adopt(dir, fd, mode, who); err != nil {
+				return err
+			}
+		} else {
+			f.srv.log.Warn("export: not the object that was just made; its owner and mode are left alone", "name", name)
 		}
 		qid = qidOf(&s, f.srv.rootDev())
 		return nil
@@ -172,22 +181,23 @@ func (f *File) make(name string, typ, mode uint32, who owner, call func(dir int)
 	return qid, err
 }
 
-// clockSlack is how far a file system's clock may lie behind ours: the kernel's
+// clockSlack is how far two timestamps of one moment may lie apart: the kernel's
 // coarse clock ticks every 1 to 10 ms.
 const clockSlack = 20 * time.Millisecond
 
-// isNew tells whether s can be an object that this process made after before.
-func isNew(s *unix.Statx_t, typ uint32, before time.Time) bool {
-	if uint32(s.Mode)&unix.S_IFMT != typ {
-		return false
-	}
-	if typ != unix.S_IFDIR && s.Nlink > 1 {
+// isNew tells whether s can have been made in parent during the time it took. Only
+// the file system's own clock is asked, which may be another host's: the entry's
+// making is in the parent's ctime, or something later is, which makes us stricter.
+func isNew(s, parent *unix.Statx_t, took time.Duration) bool {
+	if s.Mode&unix.S_IFMT != unix.S_IFDIR && s.Nlink > 1 {
 		return false
 	}
 	if s.Mask&unix.STATX_BTIME == 0 {
 		return true
 	}
-	return !time.Unix(s.Btime.Sec, int64(s.Btime.Nsec)).Before(before.Add(-clockSlack))
+	born := time.Unix(s.Btime.Sec, int64(s.Btime.Nsec))
+	changed := time.Unix(parent.Ctime.Sec, int64(parent.Ctime.Nsec))
+	return !born.Before(changed.Add(-took - clockSlack))
 }
 
 // owner is whom a new object shall belong to; -1 leaves the server's identity.

@@ -174,15 +174,22 @@ func TestMadeObjectIsNotMistakenForAnother(t *testing.T) {
 	_, err = root.make("new", unix.S_IFDIR, 0o777, owner{4242, 4242}, func(int) error {
 		return os.Rename(old, filepath.Join(dir, "new"))
 	})
-	wantErrno(t, "mkdir with a swap", err, linux.ESTALE)
+	wantErrno(t, "mkdir with a swap", err, 0)
 	checkMode(t, filepath.Join(dir, "new"), unix.S_IFDIR|0o700)
+	checkOwner(t, filepath.Join(dir, "new"), 0, os.Getegid())
 
 	mustWrite(t, filepath.Join(dir, "precious"), "")
 	_, err = root.make("node", unix.S_IFREG, 0o777, owner{4242, 4242}, func(int) error {
 		return os.Link(filepath.Join(dir, "precious"), filepath.Join(dir, "node"))
 	})
-	wantErrno(t, "mknod with a hard link", err, linux.ESTALE)
+	wantErrno(t, "mknod with a hard link", err, 0)
 	checkMode(t, filepath.Join(dir, "precious"), unix.S_IFREG|0o600)
+	checkOwner(t, filepath.Join(dir, "precious"), 0, os.Getegid())
+
+	_, err = root.make("link", unix.S_IFLNK, 0o777, owner{4242, 4242}, func(int) error {
+		return os.Mkdir(filepath.Join(dir, "link"), 0o700)
+	})
+	wantErrno(t, "symlink with a directory instead", err, linux.ESTALE)
 }
 
 func TestFifoOpenDoesNotHang(t *testing.T) {
