@@ -3,20 +3,15 @@ package p9client
 import (
 	"encoding/binary"
 	"sync"
-	"time"
 )
 
 // A call is one T-message and what came back for it.
 type call struct {
-	enc     encoder // the T-message without its payload
-	want    uint8   // type of the R-message
-	tag     uint16
-	data    []byte // of Tread: where the reader of the connection puts the payload
-	started time.Time
-
-	// Guarded by conn.mu until done is told:
-	receiving bool // the reader is filling data
-	abandoned bool // nobody waits; data must not be touched
+	enc   encoder // the T-message without its payload
+	want  uint8   // type of the R-message
+	tag   uint16
+	data  []byte // of Tread: where the reader of the connection puts the payload
+	after func() // if not nil, called by the reader when the reply has come
 
 	// The reply, valid after done was told.
 	done  chan struct{} // capacity 1
@@ -24,10 +19,6 @@ type call struct {
 	body  []byte        // of other replies, without the header
 	err   error
 	small [64]byte // room for short bodies
-
-	// after, if not nil, is called by the reader of the connection when the reply
-	// of an abandoned call arrives.
-	after func()
 }
 
 var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
@@ -40,7 +31,13 @@ func newCall(typ uint8) *call {
 	return cl
 }
 
-// free gives a call back that was answered and whose reply was used up.
+// end tells the caller how the call went.
+func (cl *call) end(err error) {
+	cl.err = err
+	cl.done <- struct{}{}
+}
+
+// free gives a call back that has ended and whose reply was used up.
 func (cl *call) free() {
 	if cap(cl.enc.b) > 4096 {
 		cl.enc.b = nil

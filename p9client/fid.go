@@ -224,14 +224,28 @@ func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
 	return true
 }
 
+// atOnceOnly is a context for what must be done without waiting.
+var atOnceOnly = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // clunk sends a Tclunk that nobody waits for. The number is free when the answer
 // has come, whatever it is.
 func (c *conn) clunk(num uint32) {
-	cl := newCall(120)
+	if err := c.sendClunk(atOnceOnly, num); err != nil && !isLost(err) {
+		c.spawn(func() { c.sendClunk(context.Background(), num) }) // until there is room, or the loss
+	}
+}
+
+func (c *conn) sendClunk(ctx context.Context, num uint32) error {
+	cl := newCall(tclunk)
 	cl.enc.u32(num)
-	cl.abandoned = true
 	cl.after = func() { c.freeFid(num) }
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
-	defer cancel()
-	c.send(ctx, cl, nil) // if it fails the connection is lost, and its fids with it
+	err := c.send(ctx, cl, nil)
+	if err != nil || c.abandon(cl, false) {
+		cl.free()
+	}
+	return err
 }

@@ -47,11 +47,11 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	}
 	var flight []chunk
 	defer func() { // after an error or the end of the file: nobody wants these
-		for _, c := range flight {
-			if freeable, _ := at.c.wait(ctx, c.cl); freeable {
-				c.cl.free()
-			}
+		calls := make([]*call, len(flight))
+		for i, c := range flight {
+			calls[i] = c.cl
 		}
+		at.c.waitAll(ctx, calls)
 	}()
 	sent := 0
 	for n < len(p) {
@@ -84,16 +84,13 @@ func (at *standing) readChunk(ctx context.Context, p []byte, off int64, cl *call
 				return n, false, err
 			}
 		}
-		freeable, err := at.c.wait(ctx, cl)
-		if err != nil {
-			if freeable {
-				cl.free()
-			}
-			return n, false, err
-		}
+		_, err = at.c.wait(ctx, cl)
 		k := cl.n
 		cl.free()
 		cl = nil
+		if err != nil {
+			return n, false, err
+		}
 		n += k
 		if k == 0 || n == len(p) {
 			return n, k == 0, nil
@@ -154,12 +151,9 @@ func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, e
 	cl.enc.u32(at.num)
 	cl.enc.u64(uint64(off))
 	cl.enc.u32(uint32(len(p)))
-	freeable, err := at.c.rpc(ctx, cl, p)
-	if err != nil {
+	defer cl.free()
+	if _, err := at.c.rpc(ctx, cl, p); err != nil {
 		return 0, err
-	}
-	if freeable {
-		defer cl.free()
 	}
 	if len(cl.body) != 4 {
 		return 0, at.c.nonsense("Rwrite with a body of %d bytes", len(cl.body))

@@ -24,7 +24,7 @@ var errNot9P = errors.New("the server does not speak 9P; check host and port")
 // and returns the msize that both sides keep.
 func version(nc net.Conn, msize uint32) (uint32, error) {
 	var e encoder
-	e.begin(100)
+	e.begin(tversion)
 	e.u32(msize)
 	e.str(dialect)
 	e.finish(noTag, 0)
@@ -37,7 +37,7 @@ func version(nc net.Conn, msize uint32) (uint32, error) {
 	}
 	size := binary.LittleEndian.Uint32(h)
 	typ, tag := h[4], binary.LittleEndian.Uint16(h[5:])
-	known := typ == 101 || typ == rlerror || typ == rerror
+	known := typ == tversion+1 || typ == rlerror || typ == rerror
 	if size < headerLen || size > maxVersion || !known || tag != noTag {
 		return 0, fmt.Errorf("the answer to Tversion makes no sense: %w", errNot9P)
 	}
@@ -45,7 +45,7 @@ func version(nc net.Conn, msize uint32) (uint32, error) {
 	if _, err := io.ReadFull(nc, body); err != nil {
 		return 0, fmt.Errorf("Rversion: %w: %w", err, errNot9P)
 	}
-	if typ != 101 {
+	if typ != tversion+1 {
 		err := errorReply(typ, body)
 		return 0, fmt.Errorf("the server refuses %s: %w; a server of another dialect cannot be used", dialect, err)
 	}

@@ -1,0 +1,151 @@
+package p9client
+
+import (
+	"context"
+	"errors"
+)
+
+// How a call ends without a reply. Both mean that its context has ended.
+var (
+	errFlushed = errors.New("flushed")  // Rflush came
+	errGivenUp = errors.New("given up") // in the middle of its reply
+)
+
+// rpc sends cl and waits for its reply; see wait.
+func (c *conn) rpc(ctx context.Context, cl *call, payload []byte) (answered bool, err error) {
+	if err := c.send(ctx, cl, payload); err != nil {
+		return false, err
+	}
+	return c.wait(ctx, cl)
+}
+
+// wait waits for the reply to cl. If ctx ends first, the request is flushed; a
+// reply that comes meanwhile is accepted all the same. After wait has returned,
+// the connection knows cl and cl.data no more. answered is false if ctx ended the
+// call, and so the server may still obey it.
+func (c *conn) wait(ctx context.Context, cl *call) (answered bool, err error) {
+	select {
+	case <-cl.done:
+		return ended(ctx, cl)
+	case <-ctx.Done():
+	}
+	fctx, cancel := context.WithTimeout(context.Background(), flushWait)
+	defer cancel()
+	return c.interrupt(ctx, fctx, cl)
+}
+
+// waitAll waits for calls whose replies nobody wants, with one flushWait for all.
+func (c *conn) waitAll(ctx context.Context, calls []*call) {
+	var fctx context.Context
+	for _, cl := range calls {
+		select {
+		case <-cl.done:
+		case <-ctx.Done():
+			if fctx == nil {
+				var cancel context.CancelFunc
+				fctx, cancel = context.WithTimeout(context.Background(), flushWait)
+				defer cancel()
+			}
+			c.interrupt(ctx, fctx, cl)
+		}
+		cl.free()
+	}
+}
+
+// interrupt is wait after the end of ctx: until fctx ends too.
+func (c *conn) interrupt(ctx, fctx context.Context, cl *call) (answered bool, err error) {
+	if c.beginFlush(cl) {
+		c.flush(fctx, cl.tag)
+	}
+	select {
+	case <-cl.done:
+	case <-fctx.Done():
+		if c.abandon(cl, false) {
+			return false, context.Cause(ctx)
+		}
+		<-cl.done
+	}
+	return ended(ctx, cl)
+}
+
+func ended(ctx context.Context, cl *call) (answered bool, err error) {
+	if cl.err == errFlushed || cl.err == errGivenUp {
+		return false, context.Cause(ctx)
+	}
+	return true, cl.err
+}
+
+// beginFlush keeps the tag of cl from being used again before the answer to a
+// Tflush. It reports false if there is nothing to flush.
+func (c *conn) beginFlush(cl *call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.slots[cl.tag]
+	if s.cl != cl || s.flushing || c.err != nil {
+		return false
+	}
+	s.flushing = true
+	return true
+}
+
+// flush sends the Tflush for which beginFlush has made room.
+func (c *conn) flush(ctx context.Context, tag uint16) {
+	var e encoder
+	e.begin(tflush)
+	e.u16(tag)
+	e.finish(tag|flushBit, 0)
+	if begun, _ := c.write(ctx, e.b, nil); !begun {
+		c.mu.Lock()
+		c.slots[tag].flushing = false
+		c.freeTagLocked(tag)
+		c.mu.Unlock()
+	}
+}
+
+// flushed takes the answer to a Tflush. Only Rflush means that no reply will
+// come; an error does not.
+func (c *conn) flushed(tag uint16, typ uint8) error {
+	if typ != tflush+1 && typ != rlerror && typ != rerror {
+		return protocolError("reply of type %d to a Tflush", typ)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if tag >= maxCalls || !c.slots[tag].flushing {
+		return protocolError("reply to a Tflush of tag %d, which was not sent", tag)
+	}
+	s := &c.slots[tag]
+	s.flushing = false
+	if typ == tflush+1 && s.inFlight {
+		s.inFlight = false
+		if cl := s.cl; cl != nil {
+			s.cl = nil
+			cl.end(errFlushed)
+		}
+	}
+	c.freeTagLocked(tag)
+	return nil
+}
+
+// abandon takes cl back from the connection: its reply will be dropped. unsent
+// tells that the server was not even asked. It reports false if cl.done has been
+// told or will be in a moment.
+func (c *conn) abandon(cl *call, unsent bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.slots[cl.tag]
+	if s.cl != cl {
+		return false
+	}
+	if s.receiving {
+		// The reader may be stuck in the middle of the reply. See receive.
+		s.giveUp = true
+		c.nc.SetReadDeadline(past)
+		return false
+	}
+	s.cl = nil
+	if unsent {
+		s.inFlight = false
+		c.freeTagLocked(cl.tag)
+	}
+	return true
+}

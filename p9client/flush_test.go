@@ -1,0 +1,247 @@
+package p9client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// idle tells whether every tag is free.
+func idle(c *conn) func() bool { return func() bool { return len(c.tags) == maxCalls } }
+
+// flush(5): a tag that was flushed is not used again before Rflush, also if the
+// reply came.
+func TestTagWaitsForRflush(t *testing.T) {
+	c, srv := rig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- getattr(ctx, c) }()
+	m := recv(t, srv)
+	cancel()
+	f := recv(t, srv)
+	if f.typ != tflush || f.tag == m.tag {
+		t.Fatalf("not a Tflush of its own tag: %+v", f)
+	}
+	srv.Write(frame(tgetattr+1, m.tag)) // late reply; Rflush is still owed
+	if err := within(t, time.Second, done); err != nil {
+		t.Errorf("a reply that came before Rflush counts, got %v", err)
+	}
+	if len(c.tags) != maxCalls-1 {
+		t.Errorf("%d tags are free", len(c.tags))
+	}
+	for range 2 * maxCalls {
+		go func() { done <- getattr(t.Context(), c) }()
+		n := recv(t, srv)
+		if n.tag == m.tag {
+			t.Fatalf("tag %d is used again while its Tflush is unanswered", n.tag)
+		}
+		srv.Write(frame(tgetattr+1, n.tag))
+		within(t, time.Second, done)
+	}
+	srv.Write(frame(tflush+1, f.tag))
+	eventually(t, "the tag is free", idle(c))
+}
+
+func TestLateRflushFreesTheTag(t *testing.T) {
+	c, srv := rig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- getattr(ctx, c) }()
+	recv(t, srv)
+	cancel()
+	f := recv(t, srv)
+	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	srv.Write(frame(tflush+1, f.tag))
+	eventually(t, "the tag is free", idle(c))
+	if !c.oldest().IsZero() {
+		t.Error("the watchdog still waits for an answer")
+	}
+}
+
+// An error in place of Rflush does not mean that the request is gone.
+func TestErrorToTflushKeepsTheTag(t *testing.T) {
+	c, srv := rig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- getattr(ctx, c) }()
+	m := recv(t, srv)
+	cancel()
+	f := recv(t, srv)
+	srv.Write(frame(rlerror, f.tag, 5, 0, 0, 0))
+	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if len(c.tags) != maxCalls-1 {
+		t.Error("the tag is free before the reply")
+	}
+	srv.Write(frame(tgetattr+1, m.tag))
+	eventually(t, "the tag is free", idle(c))
+}
+
+func TestCancelInTheMiddleOfAnRread(t *testing.T) {
+	for _, got := range []int{0, 2, 4, 500} { // bytes of the body
+		c, srv := rig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		buf := make([]byte, 1000)
+		go func() {
+			cl := newCall(tread)
+			cl.data = buf
+			_, err := c.rpc(ctx, cl, nil)
+			done <- err
+		}()
+		m := recv(t, srv)
+		full := frame(tread+1, m.tag, append([]byte{0xe8, 3, 0, 0}, bytes.Repeat([]byte{7}, 1000)...)...)
+		srv.Write(full[:headerLen+got])
+		cancel()
+		f := recv(t, srv)
+		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		clear(buf)
+		srv.Write(full[headerLen+got:])
+		srv.Write(frame(tflush+1, f.tag))
+		eventually(t, "the tag is free", idle(c))
+		if !bytes.Equal(buf, make([]byte, 1000)) {
+			t.Error("the buffer was written to after its call had ended")
+		}
+		go func() { done <- getattr(t.Context(), c) }() // and the connection lives
+		srv.Write(frame(tgetattr+1, recv(t, srv).tag))
+		if err := within(t, time.Second, done); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCancelWhileTheServerReadsNothing(t *testing.T) {
+	c, srv := rig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	for range 2 { // one in the middle of writing, one that waits for it
+		go func() { done <- getattr(ctx, c) }()
+	}
+	eventually(t, "both have tags", func() bool { return len(c.tags) == maxCalls-2 })
+	cancel()
+	for range 2 {
+		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	eventually(t, "their tags are free, for nothing was sent", idle(c))
+	go func() { done <- getattr(t.Context(), c) }()
+	srv.Write(frame(tgetattr+1, recv(t, srv).tag))
+	if err := within(t, time.Second, done); err != nil {
+		t.Error(err)
+	}
+}
+
+// socketRig is rig with a unix socket, which has a buffer and takes writev.
+func socketRig(t *testing.T) (*conn, net.Conn) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rigOn(t, a, b)
+}
+
+// A Twrite of which a part was sent is completed from a copy: its caller may use
+// the payload for something else, and the frames after it stay whole.
+func TestCancelInTheMiddleOfATwrite(t *testing.T) {
+	c, srv := socketRig(t)
+	c.msize = 1 << 24
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	p := bytes.Repeat([]byte{7}, 8<<20)
+	go func() {
+		cl := newCall(twrite)
+		_, err := c.rpc(ctx, cl, p)
+		done <- err
+	}()
+	first := make([]byte, 1000)
+	io.ReadFull(srv, first) // so it has begun
+	cancel()
+	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	clear(p)
+	rest := make([]byte, headerLen+len(p)-len(first))
+	srv.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.ReadFull(srv, rest); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(rest, bytes.Repeat([]byte{7}, len(rest))) {
+		t.Error("bytes were sent that the caller stored after the end of his call")
+	}
+	f := recv(t, srv)
+	if f.typ != tflush {
+		t.Fatalf("not flushed: %+v", f)
+	}
+	srv.Write(frame(tflush+1, f.tag))
+	eventually(t, "the tag is free", idle(c))
+}
+
+// A stale reply, sent twice, does not meet a request of the same tag soon.
+func TestTagsAreUsedInTurn(t *testing.T) {
+	c, srv := rig(t)
+	seen := map[uint16]bool{}
+	done := make(chan error, 1)
+	for i := range maxCalls {
+		go func() { done <- getattr(t.Context(), c) }()
+		m := recv(t, srv)
+		if seen[m.tag] {
+			t.Fatalf("tag %d comes again after %d requests", m.tag, i)
+		}
+		seen[m.tag] = true
+		srv.Write(frame(tgetattr+1, m.tag))
+		within(t, time.Second, done)
+	}
+	go func() { done <- getattr(t.Context(), c) }()
+	m := recv(t, srv)
+	srv.Write(frame(tgetattr+1, (m.tag+maxCalls-1)%maxCalls))
+	if err := within(t, time.Second, done); !isLost(err) {
+		t.Error(err)
+	}
+}
+
+// Every tag may be flushed at the same time; afterwards all are free.
+func TestFlushOfEveryTag(t *testing.T) {
+	c, srv := socketRig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, maxCalls+1)
+	for range maxCalls + 1 {
+		go func() { done <- getattr(ctx, c) }()
+	}
+	for range maxCalls {
+		recv(t, srv)
+	}
+	cancel()
+	for range maxCalls {
+		m := recv(t, srv)
+		if m.typ != tflush {
+			t.Fatalf("%+v", m)
+		}
+		srv.Write(frame(tflush+1, m.tag))
+	}
+	for range maxCalls + 1 {
+		if err := within(t, 2*time.Second, done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	eventually(t, "all tags are free", idle(c))
+}
