@@ -75,7 +75,8 @@ func New(o Options) *Cache {
 	return c
 }
 
-// Close cancels every fill and waits for them. Reads fail afterwards.
+// Close cancels every fill and waits for them. Reads go past the cache
+// afterwards.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.mu.closed = true

@@ -26,7 +26,8 @@
 //
 // The budget bounds the bytes of pages, filling ones included. Required fills
 // are never refused: sixteen readers of 1 MiB each may exceed a smaller budget
-// for as long as they run. Optional ones are.
+// for as long as they run. Optional ones are. The memory of an evicted page that
+// a reader copies from just then is not counted.
 //
 // # Locks
 //

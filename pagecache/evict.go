@@ -1,14 +1,15 @@
 package pagecache
 
-// admit counts a page that is about to be filled, and its fill. It refuses
-// optional ones when there is no room, and everything after Close.
+// admit counts the memory of a page of n bytes that is about to be filled, and
+// its fill. It refuses optional ones when there is no room, and everything after
+// Close.
 func (c *Cache) admit(n int64, optional bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.mu.closed:
 		return false
-	case optional && (c.mu.optional >= c.o.Parallel || !c.roomLocked(n)):
+	case optional && (c.mu.optional >= c.o.Parallel || !c.roomLocked(blockSize(n))):
 		return false
 	}
 	if optional {
@@ -17,43 +18,42 @@ func (c *Cache) admit(n int64, optional bool) bool {
 	} else {
 		c.mu.stats.FillBytes += n
 	}
+	c.mu.bytes += blockSize(n)
 	c.fills.Add(1)
 	return true
 }
 
-// roomLocked reports whether n bytes fit without evicting what nobody has read.
+// roomLocked reports whether n bytes more fit without evicting what nobody has
+// read.
 func (c *Cache) roomLocked(n int64) bool {
-	return c.mu.bytes+n <= c.o.Budget || c.mu.takenBytes >= n
+	return c.mu.bytes+n-c.mu.takenBytes <= c.o.Budget
 }
 
-func (c *Cache) use(b *block) {
-	c.mu.Lock()
-	c.mu.bytes += int64(len(b.buf))
-	c.mu.Unlock()
-}
-
-// drop lets go of blocks.
+// drop lets go of the blocks of pages that are gone. Readers may hold them for
+// a little longer; if that counted, eviction would go on until nothing is left.
 func (c *Cache) drop(l ...*block) {
-	var freed int64
+	c.mu.Lock()
 	for _, b := range l {
-		freed += b.release()
+		if b.pages--; b.pages == 0 {
+			c.mu.bytes -= int64(len(b.buf))
+		}
 	}
-	if freed > 0 {
-		c.mu.Lock()
-		c.mu.bytes -= freed
-		c.mu.Unlock()
+	c.mu.Unlock()
+	for _, b := range l {
+		b.release()
 	}
 }
 
-// enlist puts a page that became resident into the order of eviction, as its
-// neighbour like if that is not nil.
-func (c *Cache) enlist(p *page, like *page) {
+// enlist puts a page that became resident into the order of eviction; a part of
+// the page whole, if that is not nil, to where that was.
+func (c *Cache) enlist(p *page, whole *page) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.in = c.mu.fresh
-	if like != nil && like.in != nil {
-		p.in = like.in
-		p.delivered = min(like.delivered, int64(len(p.data)))
+	if whole != nil {
+		p.blk.pages++
+		p.in = whole.in
+		p.delivered = min(whole.delivered, int64(len(p.data)))
 	}
 	p.place = p.in.PushBack(p)
 	if p.in == c.mu.taken {
@@ -108,13 +108,13 @@ func (c *Cache) evict() {
 			return
 		}
 		p.f.mu.Lock()
-		held := !p.detached
-		if held {
+		gone := p.detached // meanwhile; its memory is somebody else's to drop
+		if !gone {
 			p.detached = true
 			p.f.pages.Delete(p.off)
 		}
 		p.f.mu.Unlock()
-		if held {
+		if !gone {
 			c.drop(p.blk)
 		}
 	}

@@ -31,7 +31,9 @@ func (f *File) SetEnd(end int64) {
 func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := f.backend.WriteAt(ctx, p, off)
 	f.mu.Lock()
-	f.end = max(f.end, off+int64(n))
+	if n > 0 {
+		f.end = max(f.end, off+int64(n))
+	}
 	f.mu.Unlock()
 	f.Invalidate(off, int64(len(p)))
 	return n, err
@@ -80,7 +82,7 @@ func (f *File) Invalidate(off, n int64) {
 
 // keepLocked makes a page of [off, end) of p, which was taken out of the tree.
 func (f *File) keepLocked(p *page, off, end int64) {
-	q := &page{f: f, off: off, asked: end - off, blk: p.blk, data: p.data[off-p.off : end-p.off], done: p.done}
+	q := &page{f: f, off: off, blk: p.blk, data: p.data[off-p.off : end-p.off], done: p.done}
 	q.blk.hold()
 	f.pages.Set(off, q)
 	f.c.enlist(q, p)

@@ -9,10 +9,9 @@ import (
 
 // A page is a run of bytes of a file, being filled or resident.
 type page struct {
-	f     *File
-	off   int64
-	asked int64 // bytes the fill asked for; the length of data if it is a part of another page
-	blk   *block
+	f   *File
+	off int64
+	blk *block
 
 	// While filling, data is what was asked for; then it is what was read, and
 	// does not change any more. done is closed in between.
@@ -38,8 +37,9 @@ func (p *page) end() int64 { return p.off + int64(len(p.data)) }
 // readers that copy from it hold it, so that it can be used again when the last
 // of them lets go.
 type block struct {
-	buf  []byte
-	refs atomic.Int32
+	buf   []byte
+	refs  atomic.Int32 // pages and readers
+	pages int          // of them pages; guarded by Cache.mu
 }
 
 // Blocks come in powers of two from 4 KiB to 1 MiB; longer ones are not reused.
@@ -50,34 +50,38 @@ const (
 
 var blocks [maxBlock - minBlock + 1]sync.Pool
 
-func blockClass(n int) int { return max(bits.Len(uint(n-1)), minBlock) - minBlock }
+func blockClass(n int64) int { return max(bits.Len64(uint64(n-1)), minBlock) - minBlock }
 
-// newBlock returns a block of at least n bytes with one reference.
-func newBlock(n int) *block {
+// blockSize is the memory that a page of n bytes takes.
+func blockSize(n int64) int64 {
+	if class := blockClass(n); class < len(blocks) {
+		return 1 << (class + minBlock)
+	}
+	return n
+}
+
+// newBlock returns a block of blockSize(n) bytes of one page.
+func newBlock(n int64) *block {
 	class := blockClass(n)
 	var b *block
 	if class < len(blocks) {
 		b, _ = blocks[class].Get().(*block)
-		if b == nil {
-			b = &block{buf: make([]byte, 1<<(class+minBlock))}
-		}
-	} else {
-		b = &block{buf: make([]byte, n)}
 	}
+	if b == nil {
+		b = &block{buf: make([]byte, blockSize(n))}
+	}
+	b.pages = 1
 	b.refs.Store(1)
 	return b
 }
 
 func (b *block) hold() { b.refs.Add(1) }
 
-// release lets go of b and reports how many bytes that freed.
-func (b *block) release() int64 {
+func (b *block) release() {
 	if b.refs.Add(-1) > 0 {
-		return 0
+		return
 	}
-	n := int64(len(b.buf))
-	if class := blockClass(len(b.buf)); class < len(blocks) {
+	if class := blockClass(int64(len(b.buf))); class < len(blocks) {
 		blocks[class].Put(b)
 	}
-	return n
 }

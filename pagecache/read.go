@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 )
 
 // maxJoins is how often a read asks again after another's fill was of no use to
@@ -13,7 +14,8 @@ const maxJoins = 3
 // A piece is a part of a read: a page that covers some of it.
 type piece struct {
 	p    *page
-	mine bool // this read began its fill
+	end  int64 // where p ended when this read looked; a fill may bring less
+	mine bool  // this read began its fill
 }
 
 // ReadAt reads from pages and fills what is missing. Like io.ReaderAt it returns
@@ -21,6 +23,12 @@ type piece struct {
 // error of the backend is the answer to this read alone; the next one asks
 // again. If ctx ends first, its cause is returned and p is not touched any more.
 func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case off < 0 || off > math.MaxInt64-int64(len(p)):
+		return f.backend.ReadAt(ctx, p, off)
+	}
 	n := 0
 	for range maxJoins {
 		done, k, err := f.readOnce(ctx, p[n:], off+int64(n))
@@ -43,7 +51,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (done bool, n 
 	}
 	defer func() {
 		for _, x := range pieces {
-			f.c.drop(x.p.blk)
+			x.p.blk.release()
 		}
 	}()
 	for _, x := range pieces {
@@ -64,7 +72,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (done bool, n 
 			n += k
 			f.c.delivered(x.p, int64(k))
 		}
-		if n < len(p) && x.p.end() < x.p.off+x.p.asked { // short: the end of the file?
+		if n < len(p) && x.p.end() < x.end { // short: the end of the file?
 			if x.mine {
 				return true, n, io.EOF
 			}
@@ -94,7 +102,7 @@ func (f *File) look(ctx context.Context, off, n int64) (pieces []piece, ok bool)
 		begin(p.off)
 		filling = filling || p.filling
 		p.blk.hold()
-		pieces = append(pieces, piece{p, false})
+		pieces = append(pieces, piece{p, p.end(), false})
 		at = p.end()
 	}
 	begin(end)
@@ -107,7 +115,7 @@ func (f *File) look(ctx context.Context, off, n int64) (pieces []piece, ok bool)
 	}
 	if !ok {
 		for _, x := range pieces {
-			f.c.drop(x.p.blk)
+			x.p.blk.release()
 		}
 		return nil, false
 	}
@@ -137,7 +145,7 @@ func (f *File) beginLocked(begun []*page, pieces *[]piece, off, end int64) ([]*p
 		}
 		begun = append(begun, p)
 		p.blk.hold()
-		*pieces = append(*pieces, piece{p, true})
+		*pieces = append(*pieces, piece{p, p.end(), true})
 		off += n
 	}
 	return begun, true
@@ -179,9 +187,8 @@ func (f *File) newPageLocked(off, n int64, optional bool) *page {
 	if !f.c.admit(n, optional) {
 		return nil
 	}
-	b := newBlock(int(n))
-	f.c.use(b)
-	p := &page{f: f, off: off, asked: n, blk: b, data: b.buf[:n], done: make(chan struct{}), optional: optional, filling: true}
+	b := newBlock(n)
+	p := &page{f: f, off: off, blk: b, data: b.buf[:n], done: make(chan struct{}), optional: optional, filling: true}
 	f.pages.Set(off, p)
 	return p
 }
@@ -212,4 +219,5 @@ func (f *File) fill(ctx context.Context, p *page) {
 	if !stays {
 		f.c.drop(p.blk)
 	}
+	f.c.evict() // this page too, if there are more fills than the budget holds
 }
