@@ -172,6 +172,54 @@ func TestPromise05_RetryNeverBringsBackOlderBytes(t *testing.T) {
 	})
 }
 
+func TestPromise07_FullBudgetDropsOnlyWhatComesIn(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 16<<20))
+		r.put("g", make([]byte, 4096))
+		f := r.mapped("f")
+		g := r.mapped("g")
+		r.ok(f.Fill(r.ctx, 0, 4096, 1)) // the page is there, and the file was written to
+		r.ok(g.Store(r.ctx, 0, []byte("g")))
+		r.ok(f.Msync(r.ctx))
+		r.ok(g.Msync(r.ctx))
+		r.ok(g.Store(r.ctx, 0, []byte("G")))
+		_, err := g.Go("msync", 0, 4096, "async").Wait(r.ctx)
+		r.ok(err)
+		_, err = f.Pread(r.ctx, 15<<20, 1<<20) // so that write(2) finds its pages
+		r.ok(err)
+		r.lost()
+		wrote := 0
+		for off := int64(0); off < 8<<20; off += 1 << 20 {
+			var n int
+			if n, err = f.Pwrite(r.ctx, off, pattern.Bytes(off, 1<<20, 2)); err != nil {
+				break
+			}
+			wrote += n
+		}
+		r.fails(err, syscall.ETIMEDOUT)
+		if wrote < 3<<20 {
+			t.Errorf("only %d bytes were kept", wrote)
+		}
+		if !slices.Contains(r.states(), errjournal.Dropped) {
+			t.Errorf("journal:\n%s", r.journalText())
+		}
+		for _, e := range r.journal() {
+			if e.State == errjournal.Dropped && !strings.HasPrefix(e.Sum, "crc32c:") {
+				t.Errorf("dropped without a checksum: %v", e)
+			}
+		}
+		r.heal()
+		r.await("what was kept to be sent", func() bool { return !slices.ContainsFunc(r.states(), errjournal.State.Open) })
+		r.serverHas("f", 0, pattern.Bytes(0, wrote, 2))
+		if err := f.Fsync(r.ctx); err == nil {
+			t.Error("the handle was never told of the bytes that were dropped")
+		}
+		r.ok(f.Fsync(r.ctx)) // told once
+		r.ok(g.Msync(r.ctx))
+		r.serverHas("g", 0, []byte("G"))
+	}, "--write-behind", "4MiB", "--hold-timeout", "700ms", "--writeback-wait", "200ms")
+}
+
 func TestPromise08_ShortTwriteIsCompleted(t *testing.T) {
 	servers(t, func(r *rig) {
 		r.put("f", make([]byte, 32<<10))
@@ -304,6 +352,36 @@ func TestPromise15_StalledServerDoesNotHoldTheKilled(t *testing.T) {
 			r.Proxy.Resume()
 		})
 	}
+}
+
+func TestPromise16_AnotherClientsChangeIsSeen(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", pattern.Bytes(0, 10_000, 1))
+		f := r.mapped("f")
+		r.ok(f.Check(r.ctx, 0, 10_000, 1))
+		time.Sleep(20 * time.Millisecond) // another tick of the server's clock
+		r.put("f", pattern.Bytes(0, 30_000, 2))
+		g := r.open("f", "r") // close-to-open
+		got, err := g.Pread(r.ctx, 0, 40_000)
+		r.ok(err)
+		if !bytes.Equal(got, pattern.Bytes(0, 30_000, 2)) {
+			t.Errorf("the next open reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 30_000, 2)))
+		}
+		time.Sleep(20 * time.Millisecond)
+		r.put("f", pattern.Bytes(0, 20_000, 3))
+		r.await("the open mapping to see it", func() bool {
+			if _, err := f.Size(r.ctx); err != nil { // asks for attributes
+				t.Fatal(err)
+			}
+			return f.Check(r.ctx, 0, 10_000, 3) == nil
+		})
+		r.await("the size", func() bool { n, err := f.Size(r.ctx); return err == nil && n == 20_000 })
+		got, err = g.Pread(r.ctx, 0, 40_000)
+		r.ok(err)
+		if !bytes.Equal(got, pattern.Bytes(0, 20_000, 3)) {
+			t.Errorf("the open handle reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 20_000, 3)))
+		}
+	})
 }
 
 func TestPromise18_ShortRreadIsNoEndOfFile(t *testing.T) {
