@@ -8,9 +8,11 @@ package pagecache
 //	                 next              edge
 //	                  |<------- window ------->|
 //
-// Fills are begun when window reaches a fill's length beyond edge. The window
-// doubles whenever the reader has caught up with the network and had to wait: it
-// so grows to what the link holds in flight, and no further.
+// Fills are begun when window reaches a fill's length, or half of its own, beyond
+// edge. It begins with a few of the reader's own reads, so that two random reads
+// which happen to be neighbours cost little, and doubles whenever the reader has
+// caught up with the network and had to wait: it so grows to what the link holds
+// in flight, and no further.
 type stream struct {
 	next, edge, window int64
 	order              int    // reads seen in order; the first make it no stream yet
@@ -51,7 +53,7 @@ func (t *streams) plan(r read, end, fill, limit int64) (s *stream, from, to int6
 	limit = max(limit, fill)
 	switch {
 	case s.window == 0:
-		s.window = min(2*max(fill, r.n), limit)
+		s.window = min(8*r.n, limit)
 	case r.missing || r.filling:
 		s.window = min(2*s.window, limit)
 	}
@@ -60,11 +62,11 @@ func (t *streams) plan(r read, end, fill, limit int64) (s *stream, from, to int6
 	}
 	s.edge = max(s.edge, s.next)
 	from, to = s.edge, s.next+s.window
-	to = from + (to-from)/fill*fill
-	if end < to {
-		to = max(from, min(end, s.next+s.window))
+	if to < end {
+		to -= max(0, to-from) % max(1, min(fill, s.window/2))
 	}
-	s.edge = max(to, from)
+	to = max(from, min(to, end))
+	s.edge = to
 	return s, from, to
 }
 
@@ -72,7 +74,7 @@ func (t *streams) plan(r read, end, fill, limit int64) (s *stream, from, to int6
 // memory.
 func (s *stream) refused(at, fill int64) {
 	s.edge = at
-	s.window = max(s.window/2, fill)
+	s.window = min(s.window, max(s.window/2, fill))
 }
 
 // find returns the stream that r goes on with, or a new one in place of the
