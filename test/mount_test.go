@@ -1,0 +1,646 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"p9mapfs/test/p9test"
+	"p9mapfs/test/p9test/pattern"
+)
+
+var kinds = []p9test.Kind{p9test.Embedded, p9test.Diod}
+
+func TestMount256MiBReadThroughAMapping(t *testing.T) {
+	const size = 256 << 20
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "big"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	b := pattern.Bytes(0, 1<<20, 11)
+	for off := int64(0); off < size; off += 1 << 20 {
+		binary.BigEndian.PutUint64(b[off>>8:], uint64(off)) // no MiB is as another
+		sum.Write(b)
+		if _, err := f.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) {
+			m := p9test.Mount(t, dir, p9test.WithServer(kind))
+			g, err := p9test.StartHelper(t).Open(t.Context(), filepath.Join(m.Path, "big"), "r")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Map(t.Context(), 0, 0, "ro"); err != nil {
+				t.Fatal(err)
+			}
+			got, err := g.SHA256(t.Context(), 0, size)
+			if err != nil || got != hex.EncodeToString(sum.Sum(nil)) {
+				t.Errorf("sha256 %s, %v; want %x", got, err, sum.Sum(nil))
+			}
+			if st, err := os.Stat(filepath.Join(m.Path, "big")); err != nil || st.Size() != size {
+				t.Errorf("%v, %v", st, err)
+			}
+		})
+	}
+}
+
+func TestMountStoresOfTwoProgramsMeetAndArrive(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 3<<20))
+		one := r.mapped("f")
+		other, err := p9test.StartHelper(r.t).Open(r.ctx, filepath.Join(r.Path, "f"), "rw")
+		r.ok(err)
+		r.ok(other.Map(r.ctx, 0, 0))
+		for i := range 8 { // in turns, on the same pages and the same bytes
+			a, b := one, other
+			if i%2 == 1 {
+				a, b = b, a
+			}
+			off := int64(i) * 100_000
+			want := fmt.Appendf(nil, "turn %d", i)
+			r.ok(a.Store(r.ctx, off, want))
+			if got, err := b.Load(r.ctx, off, len(want)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("stored %q, the other program has %q, %v", want, got, err)
+			}
+			r.ok(a.Store(r.ctx, 1<<20, want))
+			if got, err := b.Load(r.ctx, 1<<20, len(want)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("stored %q over the same bytes, the other program has %q, %v", want, got, err)
+			}
+		}
+		r.ok(one.Fill(r.ctx, 2<<20, 512<<10, 1))
+		r.ok(other.Fill(r.ctx, 2<<20+512<<10, 512<<10, 1))
+		r.ok(one.Msync(r.ctx)) // also what the other stored
+		r.serverHas("f", 2<<20, pattern.Bytes(2<<20, 1<<20, 1))
+		r.serverHas("f", 1<<20, []byte("turn 7"))
+	})
+}
+
+func TestMountOtherClientsChangeIsSeenAtTheNextOpen(t *testing.T) {
+	servers(t, func(r *rig) {
+		other := p9test.Mount(r.t, r.Dir, p9test.On(r.Server))
+		here, there := filepath.Join(r.Path, "f"), filepath.Join(other.Path, "f")
+		reads := func(path, want string) {
+			r.t.Helper()
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				r.t.Errorf("read %d bytes %.20q, %v; want %d bytes %.20q", len(got), got, err, len(want), want)
+			}
+		}
+		// Changed by somebody who is not on 9P: mapped and read here, at the next open.
+		r.put("f", bytes.Repeat([]byte("a"), 10_000))
+		for _, c := range []string{"a", "b", "c"} {
+			text := strings.Repeat(c, 10_000)
+			r.put("f", []byte(text))
+			f := r.open("f", "r")
+			r.ok(f.Map(r.ctx, 0, 0, "ro"))
+			if b, err := f.Load(r.ctx, 5000, 1); err != nil || string(b) != c {
+				r.t.Errorf("opened after the change, the mapping has %q, %v; want %q", b, err, c)
+			}
+			r.ok(f.Close(r.ctx))
+			r.ok(f.Unmap(r.ctx))
+			reads(here, text)
+		}
+		// Changed by two mounts in turns, with fsync. Each has read it before the other changes it.
+		for i, text := range []string{"first", "other", "a longer text", "short", strings.Repeat("x", 70_000), ""} {
+			w, at := here, there
+			if i%2 == 1 {
+				w, at = at, w
+			}
+			if _, err := os.ReadFile(at); err != nil {
+				r.t.Fatal(err)
+			}
+			r.ok(writeSynced(w, text))
+			reads(at, text)
+			reads(w, text)
+		}
+	})
+}
+
+func writeSynced(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func TestMountReadOnlyRefusesEveryChange(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"f": "text", "g": "more"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := p9test.StartServer(t, dir)
+	readOnly := p9test.StartServer(t, dir, p9test.ServeFlags("--read-only"))
+	for name, m := range map[string]*p9test.Mounted{
+		"mount": p9test.Mount(t, "", p9test.On(s), p9test.Flags("--read-only")),
+		"serve": p9test.Mount(t, "", p9test.On(readOnly)),
+	} {
+		at := func(name string) string { return filepath.Join(m.Path, name) }
+		for what, err := range map[string]error{
+			"write":   os.WriteFile(at("f"), nil, 0o644),
+			"create":  os.WriteFile(at("new"), nil, 0o644),
+			"mkdir":   os.Mkdir(at("d"), 0o755),
+			"remove":  os.Remove(at("f")),
+			"rename":  os.Rename(at("f"), at("x")),
+			"link":    os.Link(at("f"), at("x")),
+			"symlink": os.Symlink("f", at("x")),
+			"chmod":   os.Chmod(at("f"), 0o600),
+			"chtimes": os.Chtimes(at("f"), time.Unix(1, 0), time.Unix(1, 0)),
+			"cut":     os.Truncate(at("f"), 1),
+		} {
+			if !isErrno(err, syscall.EROFS) {
+				t.Errorf("%s --read-only: %s: %v", name, what, err)
+			}
+		}
+		if b, err := os.ReadFile(at("f")); err != nil || string(b) != "text" {
+			t.Errorf("%s --read-only: read %q, %v", name, b, err)
+		}
+		f, err := p9test.StartHelper(t).Open(t.Context(), at("g"), "r")
+		if err == nil {
+			err = f.Map(t.Context(), 0, 0, "ro")
+		}
+		if err == nil {
+			_, err = f.Load(t.Context(), 0, 4)
+		}
+		if err != nil {
+			t.Errorf("%s --read-only: mapping to read: %v", name, err)
+		}
+	}
+	if l, err := os.ReadDir(dir); err != nil || len(l) != 2 {
+		t.Errorf("the server has %v, %v", l, err)
+	}
+}
+
+func isErrno(err error, errno syscall.Errno) bool {
+	return err != nil && strings.HasSuffix(err.Error(), errno.Error())
+}
+
+// endings are the ways to end a mount in good order.
+var endings = map[string]func(m *p9test.Mounted) error{
+	"SIGTERM":        func(m *p9test.Mounted) error { m.Signal(syscall.SIGTERM); return nil },
+	"SIGINT":         func(m *p9test.Mounted) error { m.Signal(syscall.SIGINT); return nil },
+	"SIGHUP":         func(m *p9test.Mounted) error { m.Signal(syscall.SIGHUP); return nil },
+	"umount":         func(m *p9test.Mounted) error { return exec.Command("umount", m.Path).Run() },
+	"umount -l":      func(m *p9test.Mounted) error { return exec.Command("umount", "-l", m.Path).Run() },
+	"fusermount3 -u": func(m *p9test.Mounted) error { return exec.Command("fusermount3", "-u", m.Path).Run() },
+}
+
+func TestUnmountLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	s := p9test.StartServer(t, dir)
+	before, err := os.ReadDir(os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, e := range before {
+		known[e.Name()] = true
+	}
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			m := p9test.Mount(t, "", p9test.On(s))
+			data := pattern.Bytes(0, 3<<20, 2)
+			if err := os.WriteFile(filepath.Join(m.Path, "f"), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			h := p9test.StartHelper(t)
+			f, err := h.Open(t.Context(), filepath.Join(m.Path, "f"), "rw")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Map(t.Context(), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Fill(t.Context(), 0, 1<<20, 3); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Exit(t.Context(), 0); err != nil { // without msync
+				t.Fatal(err)
+			}
+			if err := end(m); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if status, err := m.Wait(ctx); err != nil || status != 0 {
+				t.Errorf("exit status %d, %v:\n%s", status, err, m.Stderr())
+			}
+			if l := mountsBelow(t, m.Path); len(l) > 0 {
+				t.Errorf("left mounted: %v", l)
+			}
+			if l := mentioning(t, m.Path); len(l) > 0 {
+				t.Errorf("processes left: %v", l)
+			}
+			copy(data, pattern.Bytes(0, 1<<20, 3))
+			if got, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("the server's file is not what was stored: %d bytes, %v", len(got), err)
+			}
+			left, err := os.ReadDir(os.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range left {
+				if !known[e.Name()] && strings.HasPrefix(e.Name(), "p9mapfs") && !strings.HasPrefix(e.Name(), "p9mapfs-demo-") {
+					t.Errorf("left in the temporary directory: %s", e.Name())
+				}
+			}
+		})
+	}
+}
+
+func TestUnmountWithUnsentBytesSaysHowMuch(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", pattern.Bytes(0, 3<<20, 0))
+		f := r.mapped("f")
+		r.ok(f.Check(r.ctx, 0, 3<<20, 0)) // the pages are there before the server goes
+		r.Server.Kill()
+		r.ok(f.Fill(r.ctx, 0, 1<<20, 1))
+		r.ok(f.Unmap(r.ctx)) // the kernel sends the stores to the daemon
+		_ = f.Close(r.ctx)   // it has its own verdict
+		if status := r.Unmount(); status != 3 {
+			t.Errorf("exit status %d with 1 MiB unsent", status)
+		}
+		if !strings.Contains(r.Stderr(), "p9mapfs: ended with 1.0 MiB that the server did not take") {
+			t.Errorf("it says:\n%s", r.Stderr())
+		}
+		if l := mountsBelow(t, r.Path); len(l) > 0 {
+			t.Errorf("left mounted: %v", l)
+		}
+	}, "--hold-timeout", "300ms", "--close-timeout", "300ms", "--exit-timeout", "1s")
+}
+
+func TestMountOpenAndForgetLeaksNoFid(t *testing.T) {
+	servers(t, func(r *rig) {
+		const names = 25
+		for i := range names {
+			r.put(fmt.Sprint("f", i), []byte("text"))
+		}
+		cycle := func() {
+			for i := range names {
+				at := filepath.Join(r.Path, fmt.Sprint("f", i))
+				if b, err := os.ReadFile(at); err != nil || string(b) != "text" {
+					t.Fatalf("%q, %v", b, err)
+				}
+				if _, err := os.ReadFile(at + "-none"); !os.IsNotExist(err) {
+					t.Fatal(err)
+				}
+				f, err := os.OpenFile(at, os.O_RDWR, 0)
+				r.ok(err)
+				r.ok(f.Close())
+			}
+			if l, err := os.ReadDir(r.Path); err != nil || len(l) != names {
+				t.Fatalf("%d names, %v", len(l), err)
+			}
+			r.ok(os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0)) // the kernel forgets
+		}
+		if os.Geteuid() != 0 {
+			t.Skip("only root can make the kernel forget")
+		}
+		cycle()
+		// Every successful walk makes one fid; a failed one none.
+		balance := func() int {
+			return r.Proxy.Count("Rwalk") - r.Proxy.Count("Tclunk") - r.Proxy.Count("Tremove")
+		}
+		settled := func() int { // forgets are answered by nobody: wait until clunks stop coming
+			last, since := balance(), time.Now()
+			for deadline := time.Now().Add(5 * time.Second); time.Since(since) < 300*time.Millisecond && time.Now().Before(deadline); {
+				if b := balance(); b != last {
+					last, since = b, time.Now()
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			return last
+		}
+		first := settled()
+		for range 3 {
+			cycle()
+		}
+		if last := settled(); last > first+names {
+			t.Errorf("after three more cycles %d fids are in use, after the first %d", last, first)
+		}
+		if n := r.Proxy.Count("Tclunk"); n < names {
+			t.Errorf("%d Tclunk only: this test looks at nothing", n)
+		}
+	})
+}
+
+func TestMountShowsStatfs(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) {
+			m := p9test.Mount(t, t.TempDir(), p9test.WithServer(kind))
+			var here, there syscall.Statfs_t
+			if err := syscall.Statfs(m.Path, &here); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Statfs(m.Dir, &there); err != nil {
+				t.Fatal(err)
+			}
+			bytes := func(s syscall.Statfs_t) uint64 { return s.Blocks * uint64(s.Bsize) }
+			if bytes(here) != bytes(there) || here.Files != there.Files {
+				t.Errorf("%d bytes and %d files, the server has %d and %d", bytes(here), here.Files, bytes(there), there.Files)
+			}
+			if here.Namelen < 255 {
+				t.Errorf("names of %d bytes", here.Namelen)
+			}
+		})
+	}
+}
+
+// A transcript notes what a directory answers to a sequence of calls.
+type transcript struct {
+	dir   string
+	below string // where dir's files are without the mount
+	lines []string
+}
+
+func (s *transcript) at(name string) string { return s.dir + "/" + name }
+
+// note notes how a call ended, by its errno, and what it said.
+func (s *transcript) note(what string, err error, said ...any) {
+	var errno syscall.Errno
+	end := "ok"
+	if errors.As(err, &errno) {
+		end = unix.ErrnoName(errno)
+	} else if err != nil {
+		end = strings.ReplaceAll(err.Error(), s.dir, "")
+	}
+	s.lines = append(s.lines, strings.TrimSpace(fmt.Sprintln(append([]any{what + ":", end}, said...)...)))
+}
+
+// stat notes what stat(2) says that must be the same on every file system.
+func (s *transcript) stat(name string) {
+	var st syscall.Stat_t
+	err := syscall.Lstat(s.at(name), &st)
+	size := st.Size
+	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		size = 0
+	}
+	s.note("stat "+name, err, fmt.Sprintf("%o", st.Mode), st.Nlink, st.Uid, st.Gid, size)
+}
+
+func (s *transcript) content(name string) {
+	b, err := os.ReadFile(s.at(name))
+	s.note("read "+name, err, fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b)))
+}
+
+func (s *transcript) open(name string, flags int, use func(f *os.File) error) {
+	f, err := os.OpenFile(s.at(name), flags, 0o640)
+	if err == nil && use != nil {
+		err = use(f)
+	}
+	if f != nil {
+		err = errors.Join(err, f.Close())
+	}
+	s.note(fmt.Sprintf("open %s %#x", name, flags), err)
+}
+
+// files goes through the life of files.
+func (s *transcript) files() {
+	write := func(off int64, text string) func(*os.File) error {
+		return func(f *os.File) error { _, err := f.WriteAt([]byte(text), off); return err }
+	}
+	s.open("a", os.O_RDWR|os.O_CREATE|os.O_EXCL, write(0, "hello, world"))
+	s.open("a", os.O_RDWR|os.O_CREATE|os.O_EXCL, nil)
+	s.open("none", os.O_RDWR, nil)
+	s.open("a", os.O_RDWR, write(1_000_000, "past the end"))
+	s.content("a")
+	s.stat("a")
+	s.open("a", os.O_WRONLY|os.O_APPEND, func(f *os.File) error {
+		_, err := f.WriteString(" one")
+		_, more := f.WriteString(" two")
+		return errors.Join(err, more)
+	})
+	s.content("a")
+	for _, size := range []int64{5000, 4096, 100, 100_000, 0, 17} {
+		s.note(fmt.Sprint("truncate a ", size), os.Truncate(s.at("a"), size))
+		s.content("a")
+	}
+	s.note("truncate below 0", syscall.Truncate(s.at("a"), -1))
+	s.open("a", os.O_WRONLY|os.O_TRUNC, write(3, "new"))
+	s.content("a")
+	s.note("chmod", os.Chmod(s.at("a"), 0o604))
+	s.stat("a")
+	if os.Geteuid() == 0 {
+		s.note("chown", os.Chown(s.at("a"), 1234, 4321))
+		s.stat("a")
+		s.note("chown of the group", os.Chown(s.at("a"), -1, 77))
+		s.stat("a")
+	}
+	times := []unix.Timespec{{Sec: 1_000_000_007, Nsec: 123_456_789}, {Sec: 1_234_567_890, Nsec: 987_654_321}}
+	s.note("utimens", unix.UtimesNanoAt(unix.AT_FDCWD, s.at("a"), times, 0))
+	var st syscall.Stat_t
+	err := syscall.Stat(s.at("a"), &st)
+	s.note("times", err, st.Atim, st.Mtim)
+	times = []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: 12, Nsec: 34}}
+	s.note("utimens of mtime", unix.UtimesNanoAt(unix.AT_FDCWD, s.at("a"), times, 0))
+	err = syscall.Stat(s.at("a"), &st)
+	s.note("times", err, st.Atim, st.Mtim)
+	// Open and removed, it can still be read, written and measured.
+	f, err := os.OpenFile(s.at("gone"), os.O_RDWR|os.O_CREATE, 0o600)
+	s.note("create gone", err)
+	if err == nil {
+		_, err = f.WriteString("still here")
+		s.note("write gone", err)
+		s.note("unlink gone", os.Remove(s.at("gone")))
+		_, err = f.WriteAt([]byte("STILL"), 0)
+		s.note("write again", err)
+		b := make([]byte, 100)
+		n, err := f.ReadAt(b, 0)
+		s.note("read again", err, string(b[:n]))
+		st, err := f.Stat()
+		s.note("fstat", err, st.Size())
+		s.note("ftruncate", f.Truncate(3))
+		s.note("fsync", f.Sync())
+		s.note("close", f.Close())
+		s.stat("gone")
+	}
+}
+
+// names goes through the life of names.
+func (s *transcript) names() {
+	put := func(name, text string) { s.note("put "+name, os.WriteFile(s.at(name), []byte(text), 0o644)) }
+	s.note("mkdir", os.Mkdir(s.at("d"), 0o750))
+	s.note("mkdir again", os.Mkdir(s.at("d"), 0o750))
+	put("d/x", "x")
+	s.stat("d")
+	s.note("rmdir of a full one", syscall.Rmdir(s.at("d")))
+	s.note("unlink of a directory", syscall.Unlink(s.at("d")))
+	s.note("rmdir of a file", syscall.Rmdir(s.at("d/x")))
+	s.note("below a file", os.WriteFile(s.at("d/x/y"), nil, 0o644))
+	put("d/y", "y of d")
+	s.note("rename over", os.Rename(s.at("d/x"), s.at("d/y")))
+	s.content("d/y")
+	s.stat("d/x")
+	s.note("mkdir e", os.Mkdir(s.at("e"), 0o755))
+	s.note("rename over a directory", os.Rename(s.at("d/y"), s.at("e")))
+	s.note("rename a directory over a file", os.Rename(s.at("e"), s.at("d/y")))
+	s.note("rename into itself", os.Rename(s.at("d"), s.at("d/z")))
+	s.note("rename over a full directory", os.Rename(s.at("e"), s.at("d")))
+	s.note("rename over an empty directory", os.Rename(s.at("d"), s.at("e")))
+	s.content("e/y")
+	s.note("link", os.Link(s.at("e/y"), s.at("hard")))
+	s.note("link again", os.Link(s.at("e/y"), s.at("hard")))
+	s.stat("hard")
+	put("hard", "by the other name")
+	s.content("e/y")
+	s.note("unlink", os.Remove(s.at("e/y")))
+	s.stat("hard")
+	for i, target := range []string{"hard", "../nowhere", "/etc", strings.Repeat("long/", 500), "\xff\n"} {
+		name := fmt.Sprint("sym", i)
+		s.note("symlink", os.Symlink(target, s.at(name)))
+		got, err := os.Readlink(s.at(name))
+		s.note("readlink", err, got == target)
+		s.stat(name)
+	}
+	s.content("sym0")
+	s.note("symlink again", os.Symlink("x", s.at("sym0")))
+	_, err := os.Readlink(s.at("hard"))
+	s.note("readlink of a file", err)
+	s.note("fifo", syscall.Mkfifo(s.at("fifo"), 0o620))
+	s.stat("fifo")
+	s.note("unlink fifo", os.Remove(s.at("fifo")))
+	long := strings.Repeat("n", 255)
+	put(long, "255")
+	s.stat(long)
+	s.note("rename 255", os.Rename(s.at(long), s.at(strings.Repeat("m", 255))))
+	s.note("256", os.WriteFile(s.at(long+"n"), nil, 0o644))
+	s.note("mkdir 256", os.Mkdir(s.at(long+"n"), 0o755))
+	deep := "deep"
+	for range 14 {
+		s.note("mkdir", os.Mkdir(s.at(deep), 0o755))
+		deep += "/" + strings.Repeat("p", 200)
+	}
+	deep = filepath.Dir(deep)
+	put(deep+"/leaf", "far down")
+	s.content(deep + "/leaf")
+	s.note("too deep", os.WriteFile(s.at(deep+"/"+strings.Repeat("q/", 2000)), nil, 0o644))
+	s.note("mkdir many", os.Mkdir(s.at("many"), 0o755)) // filled from below: it is the listing that is looked at
+	for i := range 2000 {
+		name := fmt.Sprintf("%d-%s", i, []string{"plain", "sp ace", "new\nline", "\xff\xfe", `q"\`, "ünï", "-rf", "*"}[i%8])
+		if err := os.WriteFile(filepath.Join(s.below, "many", name), nil, 0o644); err != nil {
+			s.note("create "+name, err)
+		}
+	}
+	l, err := os.ReadDir(s.at("many"))
+	s.note("readdir", err, len(l))
+	for _, e := range l {
+		info, err := e.Info()
+		s.note(fmt.Sprintf("%q", e.Name()), err, info != nil && info.Mode() == 0o644)
+	}
+	for _, e := range l[:min(50, len(l))] {
+		s.note("remove", os.Remove(s.at("many/"+e.Name())))
+	}
+	left, err := os.ReadDir(s.at("many"))
+	s.note("readdir", err, len(left))
+	l, err = os.ReadDir(s.dir)
+	s.note("readdir", err)
+	for _, e := range l {
+		s.note(e.Name(), nil, e.Type())
+	}
+}
+
+func TestMountAnswersAsALocalDirectoryDoes(t *testing.T) {
+	old := syscall.Umask(0o022)
+	defer syscall.Umask(old)
+	for what, play := range map[string]func(*transcript){"files": (*transcript).files, "names": (*transcript).names} {
+		local := &transcript{dir: t.TempDir()}
+		local.below = local.dir
+		play(local)
+		for _, kind := range kinds {
+			t.Run(what+" "+kind.String(), func(t *testing.T) {
+				m := p9test.Mount(t, t.TempDir(), p9test.WithServer(kind))
+				here := &transcript{dir: m.Path, below: m.Dir}
+				play(here)
+				for i, want := range local.lines {
+					if kind == p9test.Diod && at(here.lines, i) == "ftruncate: ENOENT" {
+						continue // diod truncates by path, and the file has none any more
+					}
+					if at(here.lines, i) != want {
+						t.Errorf("the mount says %.200q\na local directory   %.200q", at(here.lines, i), want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func at(l []string, i int) string {
+	if i < len(l) {
+		return l[i]
+	}
+	return ""
+}
+
+func TestMountTruncatesUnderAMapping(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", pattern.Bytes(0, 64<<10, 4))
+		f := r.mapped("f")
+		r.ok(f.Check(r.ctx, 0, 64<<10, 4))
+		r.ok(f.Truncate(r.ctx, 10_000))
+		r.ok(f.Check(r.ctx, 0, 10_000, 4))
+		if _, err := f.Load(r.ctx, 12<<10, 1); !errors.Is(err, p9test.ErrSIGBUS) {
+			r.t.Errorf("a load behind the new end: %v", err)
+		}
+		r.ok(f.Truncate(r.ctx, 64<<10))
+		if b, err := f.Load(r.ctx, 9_999, 50_000); err != nil || !bytes.Equal(b[1:], make([]byte, 49_999)) {
+			r.t.Errorf("grown again it is not zero behind the old end: %v", err)
+		}
+		r.ok(f.Store(r.ctx, 40_000, []byte("again")))
+		r.ok(f.Msync(r.ctx))
+		r.serverHas("f", 0, pattern.Bytes(0, 10_000, 4))
+		r.serverHas("f", 10_000, make([]byte, 30_000))
+		r.serverHas("f", 40_000, []byte("again"))
+	})
+}
+
+func TestMountHasAJournalInEveryDirectory(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.ok(os.MkdirAll(filepath.Join(r.Dir, "d/e"), 0o755))
+		for _, dir := range []string{"", "d", "d/e"} {
+			path := filepath.Join(r.Path, dir)
+			if b, err := os.ReadFile(filepath.Join(path, ".errors")); err != nil || len(b) > 0 {
+				r.t.Errorf("%q: .errors reads %q, %v", dir, b, err)
+			}
+			l, err := os.ReadDir(path)
+			r.ok(err)
+			for _, e := range l {
+				if e.Name() == ".errors" {
+					r.t.Errorf("%q: .errors is listed", dir)
+				}
+			}
+			for what, err := range map[string]error{
+				"write":  os.WriteFile(filepath.Join(path, ".errors"), []byte("x"), 0o644),
+				"remove": os.Remove(filepath.Join(path, ".errors")),
+				"rename": os.Rename(filepath.Join(path, ".errors"), filepath.Join(path, "x")),
+				"mkdir":  os.Mkdir(filepath.Join(path, ".errors"), 0o755),
+			} {
+				if err == nil {
+					r.t.Errorf("%q: %s of .errors works", dir, what)
+				}
+			}
+		}
+		r.ok(os.Remove(filepath.Join(r.Path, "d/e"))) // a directory is empty in spite of it
+	})
+}
