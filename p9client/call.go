@@ -56,7 +56,7 @@ func errorReply(typ uint8, body []byte) error {
 	if typ == rerror {
 		d := decoder{b: body}
 		if s := d.str(); d.end() == nil {
-			return &Error{Errno: serverErrno(0), Ename: s}
+			return &Error{Errno: enameErrno(s), Ename: s}
 		}
 	}
 	return protocolError("error reply of %d bytes", len(body))

@@ -86,7 +86,13 @@ func (f *Fid) Link(ctx context.Context, target *Fid, elem string) error {
 			err = &lostError{cause: errNoConnection, unsent: true}
 		}
 		if err != nil {
-			return err
+			return unsent(err)
+		}
+		// If it is there already, a success could not be told later from that.
+		if _, found, err := at.find(ctx, elem); err != nil {
+			return unsent(err)
+		} else if found {
+			return &Error{Errno: syscall.EEXIST}
 		}
 		cl := newCall(tlink)
 		cl.enc.u32(at.num)
@@ -95,10 +101,10 @@ func (f *Fid) Link(ctx context.Context, target *Fid, elem string) error {
 		return at.roundTrip(ctx, cl, nil)
 	}, func(ctx context.Context) (fate, error) {
 		return f.look(ctx, elem, func(q Qid) fate {
-			if q.Path == target.qid.Path {
+			if q.same(target.qid) {
 				return obeyed
 			}
-			return not // and the request will say EEXIST
+			return unknown // somebody else's, made before or after
 		}, not)
 	})
 }
@@ -128,7 +134,13 @@ func (f *Fid) Unlink(ctx context.Context, elem string, flags uint32) error {
 		return err
 	}, func(ctx context.Context) (fate, error) {
 		// It was there when the request was sent: the caller had looked it up.
-		return f.look(ctx, elem, func(Qid) fate { return not }, obeyed)
+		// What is there now may be somebody else's, made afterwards.
+		return f.look(ctx, elem, func(q Qid) fate {
+			if was, known := f.childQid(elem); known && !q.same(was) {
+				return unknown
+			}
+			return not
+		}, obeyed)
 	})
 	if err == nil {
 		f.s.mu.Lock()
@@ -161,13 +173,24 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	if !validName(oldElem) || !validName(newElem) {
 		return &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL}
 	}
+	src, known := f.childQid(oldElem)
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)
 		if err == nil && to.c != at.c {
 			err = &lostError{cause: errNoConnection, unsent: true}
 		}
 		if err != nil {
-			return err
+			return unsent(err)
+		}
+		if !known { // no fid is there: learn what moves, to find it again after a loss
+			qid, found, err := at.find(ctx, oldElem)
+			if err == nil && !found {
+				err = &Error{Errno: syscall.ENOENT}
+			}
+			if err != nil {
+				return unsent(err)
+			}
+			src, known = qid, true
 		}
 		cl := newCall(trenameat)
 		cl.enc.u32(at.num)
@@ -180,8 +203,22 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 		}
 		return err
 	}, func(ctx context.Context) (fate, error) {
-		// The old name was there when the request was sent.
-		return f.look(ctx, oldElem, func(Qid) fate { return not }, obeyed)
+		// The old name was there when the request was sent. If it is gone, the new
+		// one tells whether it was this request that moved it.
+		isSrc := func(yes fate) func(Qid) fate {
+			return func(q Qid) fate {
+				if q.same(src) {
+					return yes
+				}
+				return unknown
+			}
+		}
+		const gone = fate(-1)
+		was, err := f.look(ctx, oldElem, isSrc(not), gone)
+		if was == gone {
+			return dir.look(ctx, newElem, isSrc(obeyed), unknown)
+		}
+		return was, err
 	})
 	if err == nil {
 		f.s.mu.Lock()

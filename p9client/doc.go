@@ -20,7 +20,25 @@
 //     behave so: their caller has to decide what to send again.
 //   - A request that changes the tree and may or may not have been obeyed
 //     (Tlcreate, Tmkdir, Trenameat, Tunlinkat, ...) is looked for where one look
-//     tells; else the call fails with EIO and says "ambiguous".
+//     tells; else the call fails with EIO and says "ambiguous". A Trenameat was
+//     obeyed if the old name is gone and the new one has its qid; a Tlink if the
+//     name, which was not there before, has the target's.
+//   - A request under which 16 connections in a row are lost at once, or by replies
+//     that make no sense, fails: it is itself the likely reason.
+//
+// If the root has another qid after a reconnect, the server shows another tree,
+// say because its disk is not mounted yet. Fids from below the old root are ESTALE
+// until a connection has that root again, also if their qids happen to be there.
+// The root's own fid, and what is walked from it, are of the new tree. A server
+// that gives new qid.paths at each start therefore ends every fid but the root.
+//
+// # Interrupted calls
+//
+// When a call's context ends, its request is flushed and the call ends: at the
+// latest 0.4 s later if the server does not answer, 0.8 s for a ReadAt of several
+// Treads. The caller's buffer is his again then, also in the middle of an Rread or
+// a Twrite. A tag is used again when the reply has come or Rflush says that none
+// will, and no Tflush of it is unanswered.
 //
 // # Hostile servers
 //
@@ -37,15 +55,16 @@
 //
 //	Fid.busy            held while the fid is walked or opened on a connection
 //	    Session.mu      the present connection, link state, the tree of names
-//	    conn.wmu        the writing side of the socket
+//	    conn.pen        the writing side of the socket
 //	    conn.mu         calls by tag, free tags and fid numbers
 //
 // Fid.busy is held across I/O: those who want the same fid have to wait for that
-// anyway, and can be interrupted. conn.wmu is held while writing to the socket,
-// which ends when the connection is given up. No other lock is held across I/O.
+// anyway, and can be interrupted. So can those who want conn.pen, a channel, which
+// is held while writing to the socket. No other lock is held across I/O.
 //
 // # Goroutines
 //
 // A session has one that dials; each connection has one that reads and one that
-// watches the clock. Session.Close joins them all.
+// watches the clock, and one each time that a Tclunk has to wait or that the rest
+// of an interrupted caller's message is written. Session.Close joins them all.
 package p9client

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // A Fid is a file of the session, walked to and perhaps opened. Its methods may
@@ -15,6 +16,7 @@ type Fid struct {
 	isRoot bool
 	name   *name // guarded by Session.mu, and by the reference that the fid has
 	qid    Qid   // when it was walked; path and type stay
+	under  Qid   // the root below which it was walked
 
 	at   atomic.Pointer[standing]
 	busy chan struct{} // capacity 1: held while the fid is walked or opened again
@@ -70,11 +72,21 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.isRoot {
-		return &standing{c: c, num: c.root}, nil
-	}
-	if at := f.at.Load(); at != nil && at.c == c && at.moves == f.s.moves.Load() {
+	return f.standOn(ctx, c)
+}
+
+func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
+	at := f.at.Load()
+	if at != nil && at.c == c && (f.isRoot || at.moves == f.s.moves.Load()) {
 		return at, nil
+	}
+	if f.isRoot {
+		at = &standing{c: c, num: c.root}
+		f.at.Store(at)
+		return at, nil
+	}
+	if !f.under.same(c.rootQid) {
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the server's root is another one after a reconnect"}
 	}
 	select {
 	case f.busy <- struct{}{}:
@@ -86,14 +98,14 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	f.s.mu.Lock()
 	path, ok := f.name.pathLocked()
 	f.s.mu.Unlock()
-	if at := f.at.Load(); at != nil && at.c == c {
-		if f.open || !ok || at.path == strings.Join(path, "/") {
-			same := *at
+	old := f.at.Load()
+	if old != nil && old.c == c {
+		if f.open || !ok || old.path == strings.Join(path, "/") {
+			same := *old
 			same.moves = moves
 			f.at.Store(&same)
 			return &same, nil
 		}
-		f.left = append(f.left, *at)
 	}
 	if f.clunked.Load() {
 		return nil, syscall.EBADF
@@ -108,8 +120,8 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := &standing{c: c, num: num, path: strings.Join(path, "/"), moves: moves}
-	if len(path) > 0 && (qid.Path != f.qid.Path || qid.Type != f.qid.Type) {
+	at = &standing{c: c, num: num, path: strings.Join(path, "/"), moves: moves}
+	if len(path) > 0 && !qid.same(f.qid) {
 		c.clunk(num)
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
@@ -119,42 +131,56 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 			return nil, err
 		}
 	}
+	if old != nil && old.c == c {
+		f.left = append(f.left, *old)
+	}
 	f.at.Store(at)
 	return at, nil
 }
 
-// maxTries is how often a request that may be repeated is sent, on as many
-// connections, before its caller is told that they are lost.
-const maxTries = 8
+// maxStrikes is how many connections in a row may be lost under a request, each
+// at once or by a reply that makes no sense, before the request itself is taken
+// for the reason and its caller is told. Other losses, and servers that cannot be
+// reached, do not count: those who wait are bounded by the hold time.
+const maxStrikes = 16
 
 // do runs a request on the fid, again on the next connection if this one is lost
 // and the context lets it wait.
 func (f *Fid) do(ctx context.Context, op string, request func(at *standing) error) error {
 	_, noWait := ctx.Value(holdKey{}).(hold)
-	var err error
-	for range maxTries {
-		var at *standing
-		if at, err = f.stand(ctx); err == nil {
-			err = request(at)
+	var lostSince time.Time
+	for strikes := 0; ; {
+		c, err := f.s.use(ctx)
+		if err == nil {
+			var at *standing
+			if at, err = f.standOn(ctx, c); err == nil {
+				err = request(at)
+			}
 		}
-		if err == nil || !isLost(err) || noWait {
-			break
+		if err == nil {
+			return nil
 		}
-		var verdict *Error
-		if errors.As(err, &verdict) { // the hold time has run out
-			break
+		var verdict *Error // of the hold time, if it says lost
+		if !isLost(err) || noWait || c == nil || errors.As(err, &verdict) {
+			return fail(op, f.Path(), err)
+		}
+		if lostSince.IsZero() {
+			lostSince = time.Now()
+		}
+		if hold := f.s.o.HoldTimeout; hold > 0 && time.Since(lostSince) > hold {
+			return &Error{Op: op, Path: f.Path(), Errno: syscall.ETIMEDOUT, Ename: err.Error(), lost: true}
+		}
+		if time.Since(c.born) >= f.s.o.BackoffMax && !errors.Is(err, syscall.EPROTO) {
+			strikes = 0
+		} else if strikes++; strikes == maxStrikes {
+			return fail(op, f.Path(), err)
 		}
 	}
-	if err == nil {
-		return nil
-	}
-	return fail(op, f.Path(), err)
 }
 
 // once is do for requests that change the tree: it is repeated only if nothing
-// of it was sent, or if missing tells that it was not obeyed. happened decides
-// what a request amounts to that was perhaps obeyed before the connection was
-// lost.
+// of it was sent, or if happened tells that it was not obeyed. happened looks what
+// became of a request that was perhaps obeyed before the connection was lost.
 func (f *Fid) once(ctx context.Context, op string, request func(at *standing) error, happened func(ctx context.Context) (fate, error)) error {
 	doubt := false
 	err := f.do(ctx, op, func(at *standing) error {

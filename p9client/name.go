@@ -8,6 +8,7 @@ import "strings"
 type name struct {
 	parent *name // nil for the root, and for what was removed
 	elem   string
+	qid    Qid  // of the fid that was walked to here last
 	gone   bool // removed: a fid may still be open, but there is nothing to walk to
 	refs   int  // fids, and children
 	kids   map[string]*name
@@ -26,6 +27,16 @@ func (n *name) childLocked(elem string) *name {
 	}
 	k.refs++
 	return k
+}
+
+// childQid returns the qid of elem below the fid, if a fid is there.
+func (f *Fid) childQid(elem string) (Qid, bool) {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if k := f.name.kids[elem]; k != nil && k.qid != (Qid{}) {
+		return k.qid, true
+	}
+	return Qid{}, false
 }
 
 // releaseLocked gives a reference back.

@@ -2,6 +2,7 @@ package p9client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 )
@@ -75,10 +76,7 @@ func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) 
 	err := f.once(ctx, op, func(at *standing) error {
 		num, _, err := at.c.walk(ctx, at.num, nil)
 		if err != nil {
-			if l, ok := err.(*lostError); ok {
-				return &lostError{cause: l.cause, unsent: true}
-			}
-			return err
+			return unsent(err)
 		}
 		cl := newCall(tlcreate)
 		cl.enc.u32(num)
@@ -94,7 +92,7 @@ func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) 
 		if err != nil {
 			return err
 		}
-		g = f.derive([]string{elem}, qid)
+		g = f.derive(at.c, []string{elem}, qid)
 		g.open, g.flags = true, keep
 		g.at.Store(&standing{c: at.c, num: num, iounit: iounit})
 		return nil
@@ -116,13 +114,34 @@ func (f *Fid) look(ctx context.Context, elem string, there func(Qid) fate, missi
 	if err != nil {
 		return unknown, err
 	}
+	qid, found, err := at.find(ctx, elem)
+	switch {
+	case err != nil:
+		return unknown, err
+	case found:
+		return there(qid), nil
+	}
+	return missing, nil
+}
+
+// find returns what elem below the fid is.
+func (at *standing) find(ctx context.Context, elem string) (qid Qid, found bool, err error) {
 	num, qid, err := at.c.walk(ctx, at.num, []string{elem})
-	if e, ok := err.(*Error); ok && e.Errno == syscall.ENOENT {
-		return missing, nil
+	if errors.Is(err, syscall.ENOENT) {
+		return Qid{}, false, nil
 	}
 	if err != nil {
-		return unknown, err
+		return Qid{}, false, err
 	}
 	at.c.clunk(num)
-	return there(qid), nil
+	return qid, true, nil
+}
+
+// unsent makes of a loss, before the request that matters was sent, one that
+// leaves no doubt about it.
+func unsent(err error) error {
+	if l, ok := err.(*lostError); ok {
+		return &lostError{cause: l.cause, unsent: true}
+	}
+	return err
 }

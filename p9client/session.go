@@ -139,36 +139,47 @@ func (s *Session) setLink(c *conn, l Link) {
 // keep notices the loss of the connection and makes the next one, until Close.
 func (s *Session) keep() {
 	c := s.conn
+	b := &backoff.ExponentialBackOff{
+		InitialInterval: s.o.BackoffMin, MaxInterval: s.o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
+	}
+	b.Reset()
+	var since time.Time // from when the hold time runs
 	for {
 		began := time.Now()
 		select {
 		case <-c.lost:
 		case <-s.ctx.Done():
 			c.close(syscall.ENOTCONN)
-			s.down(c.generation, syscall.ENOTCONN)
+			s.down(c.generation, syscall.ENOTCONN, began)
 			return
 		}
 		c.close(nil)
-		s.down(c.generation, c.err)
+		quick := time.Since(began) < s.o.BackoffMax
+		if !quick {
+			b.Reset()
+		}
+		if !quick || since.IsZero() {
+			since = time.Now()
+		}
+		s.down(c.generation, c.err, since)
 		s.o.Log.Warn("connection lost", "address", s.addr, "cause", c.err)
-		if c = s.redial(c.generation+1, time.Since(began) < s.o.BackoffMax); c == nil {
+		if c = s.redial(c.generation+1, b, quick); c == nil {
 			return
 		}
 		s.o.Log.Info("connected again", "address", s.addr, "generation", c.generation)
 	}
 }
 
-// down makes the loss of the connection known.
-func (s *Session) down(generation uint64, cause error) {
-	now := time.Now()
-	l := Link{Generation: generation, Since: now, Cause: cause}
+// down makes the loss of the connection known. The hold time runs from since.
+func (s *Session) down(generation uint64, cause error, since time.Time) {
+	l := Link{Generation: generation, Since: time.Now(), Cause: cause}
 	switch hold := s.o.HoldTimeout; {
 	case hold < 0:
-		l.HoldUntil = now
+		l.HoldUntil = since
 		l.Err = &Error{Op: "connection", Errno: causeErrno(cause), Ename: "lost: " + cause.Error(), lost: true}
 	default:
 		if hold > 0 {
-			l.HoldUntil = now.Add(hold)
+			l.HoldUntil = since.Add(hold)
 		}
 		l.Err = &Error{Op: "connection", Errno: syscall.ETIMEDOUT, Ename: "lost: " + cause.Error(), lost: true}
 	}
@@ -176,12 +187,9 @@ func (s *Session) down(generation uint64, cause error) {
 }
 
 // redial connects with growing intervals until it succeeds or the session ends.
-// A connection that was lost at once is waited for like one that failed.
-func (s *Session) redial(generation uint64, wait bool) *conn {
-	b := &backoff.ExponentialBackOff{
-		InitialInterval: s.o.BackoffMin, MaxInterval: s.o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
-	}
-	b.Reset()
+// A connection that was lost at once counts like an attempt that failed: it does
+// not make the intervals short again, nor the hold time start again.
+func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait bool) *conn {
 	for {
 		if wait {
 			t := time.NewTimer(b.NextBackOff())
@@ -228,10 +236,13 @@ func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, e
 		c.close(err)
 		return nil, Qid{}, fmt.Errorf("%v refuses the attach of %q as user %q: %w; see --aname and --uname", s.addr, s.o.Aname, s.o.Uname, err)
 	}
-	if generation > 1 && qid.Type&QTDIR == 0 != (s.root.qid.Type&QTDIR == 0) {
-		err := fmt.Errorf("%v: the root is another kind of file than before: %w", s.addr, syscall.ESTALE)
-		c.close(err)
-		return nil, Qid{}, err
+	c.rootQid = Qid{Type: qid.Type, Path: qid.Path}
+	if generation > 1 && !qid.same(s.root.qid) {
+		// Another tree, as when the server was started before its disk was
+		// mounted. Its qids mean other files, so the fids from below the old root
+		// are stale until a connection has that root again; the session goes on.
+		s.o.Log.Warn("the server's root is another one than before", "address", s.addr, "generation", generation,
+			"was", fmt.Sprintf("%#x", s.root.qid.Path), "is", fmt.Sprintf("%#x", qid.Path))
 	}
 	s.mu.Lock()
 	s.o.Msize = msize

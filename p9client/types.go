@@ -18,6 +18,9 @@ type Qid struct {
 	Path    uint64
 }
 
+// same reports whether two qids are of the same file.
+func (q Qid) same(r Qid) bool { return q.Path == r.Path && q.Type == r.Type }
+
 // Attr is an Rgetattr. Fields that Valid does not name are zero.
 type Attr struct {
 	Valid               uint64 // GETATTR_* bits of 9P2000.L

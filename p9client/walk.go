@@ -96,7 +96,7 @@ func (f *Fid) Walk(ctx context.Context, names ...string) (*Fid, error) {
 		if len(names) == 0 {
 			qid = f.qid
 		}
-		g = f.derive(names, qid)
+		g = f.derive(at.c, names, qid)
 		// moves 0: the path is looked at again before the first use. It may have
 		// changed while the Twalk was under way.
 		g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
@@ -112,8 +112,8 @@ func splitPath(p string) []string {
 	return strings.Split(p, "/")
 }
 
-// derive makes the fid that was walked to names below f.
-func (f *Fid) derive(names []string, qid Qid) *Fid {
+// derive makes the fid that was walked to names below f, on c.
+func (f *Fid) derive(c *conn, names []string, qid Qid) *Fid {
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()
 	n := f.name
@@ -123,5 +123,8 @@ func (f *Fid) derive(names []string, qid Qid) *Fid {
 		n.releaseLocked()
 		n = k
 	}
-	return &Fid{s: f.s, name: n, qid: qid, busy: make(chan struct{}, 1)}
+	if n != f.s.root.name {
+		n.qid = qid
+	}
+	return &Fid{s: f.s, name: n, qid: qid, under: c.rootQid, busy: make(chan struct{}, 1)}
 }
