@@ -644,3 +644,34 @@ func TestMountHasAJournalInEveryDirectory(t *testing.T) {
 		r.ok(os.Remove(filepath.Join(r.Path, "d/e"))) // a directory is empty in spite of it
 	})
 }
+
+// What this mount wrote and closed without fsync is acknowledged by the server,
+// and nothing of it is dirty: it must not hide what others write later.
+func TestMountOtherClientsChangeIsSeenOverClosedFiles(t *testing.T) {
+	servers(t, func(r *rig) {
+		at := filepath.Join(r.Path, "f")
+		r.ok(os.WriteFile(at, []byte("first"), 0o644))
+		r.put("f", []byte("other text"))
+		if got, err := os.ReadFile(at); err != nil || string(got) != "other text" {
+			r.t.Errorf("the server has \"other text\", the mount reads %q, %v", got, err)
+		}
+	})
+}
+
+// Nor may a reconnect, however much later, send it again over what others wrote.
+func TestMountReconnectSparesWhatOthersWroteOverClosedFiles(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.ok(os.WriteFile(filepath.Join(r.Path, "f"), []byte("first"), 0o644))
+		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+		defer cancel()
+		if err := r.Proxy.WaitCount(ctx, "Rfsync", 1); err != nil {
+			r.t.Errorf("a file that nobody has open is never synced, so its bytes are held for ever: %v", err)
+		}
+		r.put("f", []byte("other text"))
+		r.lost()
+		r.heal()
+		f := r.open("f", "rw")
+		r.ok(f.Fsync(r.ctx)) // now everything held has been sent
+		r.serverHas("f", 0, []byte("other text"))
+	})
+}
