@@ -180,7 +180,7 @@ func TestRefusedReadAheadIsPlannedAgainSmaller(t *testing.T) {
 
 func TestSequentialScanKeepsFillsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const n, size = 128 << 10, 32 << 20
+		const n, size = 128 << 10, 16 << 20
 		f, m := open(t, size, Options{Fill: 256 << 10})
 		m.delay = 10 * time.Millisecond
 		start := time.Now()
