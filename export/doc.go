@@ -56,7 +56,9 @@
 // [conn], which reads and writes the core's frames. A verb that the core spoils
 // travels through it as a Tlock of a type that no client may send ([detourLock]);
 // File.Lock runs the real thing, and the Rlock is replaced by the real reply.
-// Everything else passes untouched, Twrite and Rread payloads uncopied.
+// Everything else passes untouched, Twrite and Rread payloads uncopied. At the end
+// of a connection the core can panic outside of its handlers; quiesce.go says how
+// that is kept from happening.
 //
 // # Descriptors
 //

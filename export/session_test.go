@@ -187,6 +187,22 @@ func TestAttachHonoursAnameAndUid(t *testing.T) {
 		}
 		p.ok(tclunk, u32s(7))
 	}
+	// Attaches sent together are not mixed up.
+	names := map[uint16]string{}
+	var all []byte
+	for i := range uint16(60) {
+		names[i] = []string{"", "a", "a/b"}[i%3]
+		all = append(all, frame(tattach, i, attachBody(100+uint32(i), names[i], 0))...)
+	}
+	p.c.Write(all)
+	for range names {
+		h, r := p.recv()
+		var st unix.Stat_t
+		unix.Stat(filepath.Join(dir, names[h.tag]), &st)
+		if h.typ != tattach+1 || le.Uint64(r[5:]) != st.Ino {
+			t.Fatalf("attach to %q among others: %+v % x, inode %d", names[h.tag], h, r, st.Ino)
+		}
+	}
 	p.fails(tattach, attachBody(7, "a/none", 0), linux.ENOENT)
 	p.ok(tattach, attachBody(7, "a", 4321))
 	p.ok(tmkdir, append(appendString(u32s(7), "mine"), u32s(0o700, noFid)...))
@@ -346,7 +362,9 @@ func TestHalfClosedConnectionGetsItsReplies(t *testing.T) {
 
 func TestListenReplacesOnlyDeadSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
+	umask := unix.Umask(0)
 	l, err := Listen("unix", path)
+	unix.Umask(umask)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,6 +388,15 @@ func TestListenReplacesOnlyDeadSockets(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(path); string(got) != "data" {
 		t.Error("the file is gone")
+	}
+	os.Remove(path)
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := Listen("unix", path); err == nil {
+		t.Error("a datagram socket in use was replaced")
 	}
 	if _, err := Listen("udp", "127.0.0.1:0"); err == nil {
 		t.Error("udp")
