@@ -42,7 +42,7 @@ func TestModel(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(2, i))
 				for ctx.Err() == nil {
 					_, _ = f.ReadAt(ctx, make([]byte, 1+rnd.IntN(8<<10)), rnd.Int64N(limit))
-				time.Sleep(200 * time.Microsecond)
+					time.Sleep(200 * time.Microsecond)
 				}
 			})
 		}
