@@ -176,8 +176,7 @@ func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	cl := newCall(tfsync)
 	cl.enc.u32(at.num)
 	cl.enc.u32(b2u(datasync))
-	_, err = at.c.rpc(ctx, cl, nil)
-	return fail(op, f.Path(), err)
+	return fail(op, f.Path(), at.roundTrip(ctx, cl, nil))
 }
 
 func b2u(b bool) uint32 {

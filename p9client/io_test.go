@@ -1,0 +1,164 @@
+package p9client
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Replies may come in any order.
+func TestRepliesOutOfOrder(t *testing.T) {
+	s := startServer(t)
+	data := strings.Repeat("0123456789abcdef", 64)
+	s.add("f", 0, data)
+	x := s.dial(Options{Msize: minMsize}) // so 5 Treads
+	f := open(t, x, syscall.O_RDONLY, "f")
+	var held []msg
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ != tread || held == nil && len(m.body) == 0 {
+			return false
+		}
+		if held = append(held, m); len(held) == 5 {
+			for i := range held {
+				p.obey(held[len(held)-1-i])
+			}
+		}
+		return true
+	})
+	b := make([]byte, len(data))
+	if n, err := f.ReadAt(t.Context(), b, 0); n != len(b) || err != nil || string(b) != data {
+		t.Error(n, err)
+	}
+}
+
+// A short Rread is followed by another Tread; one of no bytes is the end.
+func TestShortRreads(t *testing.T) {
+	s := startServer(t)
+	s.add("f", 0, "hello, world")
+	x := s.dial(Options{Msize: minMsize})
+	f := open(t, x, syscall.O_RDONLY, "f")
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ == tread && m.body[12] > 5 { // count
+			copy(m.body[12:], le32(5))
+		}
+		return false
+	})
+	b := make([]byte, 12)
+	if n, err := f.ReadAt(t.Context(), b, 0); n != 12 || err != nil || string(b) != "hello, world" {
+		t.Errorf("%d %v %q", n, err, b)
+	}
+	b = make([]byte, 1000) // several Treads in flight
+	if n, err := f.ReadAt(t.Context(), b, 1); n != 11 || err != io.EOF || string(b[:n]) != "ello, world" {
+		t.Errorf("%d %v %q", n, err, b)
+	}
+}
+
+func TestShortRwrites(t *testing.T) {
+	s := startServer(t)
+	file := s.add("f", 0, "")
+	x := s.dial(Options{Msize: minMsize})
+	f := open(t, x, syscall.O_WRONLY, "f")
+	i := 0
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ != twrite {
+			return false
+		}
+		i++
+		if i%2 == 0 { // takes nothing, but never twice in a row
+			p.reply(m, le32(0)...)
+			return true
+		}
+		d := decoder{b: m.body[12:]}
+		n := (d.u32() + 1) / 2
+		m.body = append(append(m.body[:12:12], le32(n)...), d.b[:n]...)
+		p.obey(m)
+		return true
+	})
+	data := bytes.Repeat([]byte("0123456789"), 100)
+	if n, err := f.WriteAt(t.Context(), data, 0); n != len(data) || err != nil || !bytes.Equal(file.data, data) {
+		t.Error(n, err)
+	}
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ == twrite {
+			p.reply(m, le32(0)...)
+		}
+		return m.typ == twrite
+	})
+	n, err := f.WriteAt(t.Context(), data, 0)
+	want(t, err, syscall.EIO)
+	if n != 0 {
+		t.Error(n)
+	}
+}
+
+func TestErrorRepliesInAllForms(t *testing.T) {
+	ename := func(s string) []byte { var e encoder; e.str(s); return e.b }
+	for _, test := range []struct {
+		typ   uint8
+		body  []byte
+		errno syscall.Errno
+	}{
+		{rlerror, le32(28), syscall.ENOSPC},
+		{rerror, le32(28), syscall.ENOSPC}, // nfs-ganesha
+		{rlerror, le32(0), syscall.EIO},
+		{rlerror, le32(1 << 31), syscall.EIO},
+		{rerror, ename("No such file or directory"), syscall.ENOENT},
+		{rerror, ename("file not found"), syscall.ENOENT},
+		{rerror, ename("open /x: permission denied"), syscall.EACCES},
+		{rerror, ename("No space left on device"), syscall.ENOSPC},
+		{rerror, ename("no coffee"), syscall.EIO},
+		{rerror, ename("permission denied, or was it?"), syscall.EIO},
+	} {
+		s := startServer(t)
+		x := s.dial(Options{HoldTimeout: -1})
+		s.setHook(func(p *peer, m msg) bool {
+			if m.typ == tgetattr {
+				p.nc.Write(frame(test.typ, m.tag, test.body...))
+			}
+			return m.typ == tgetattr
+		})
+		_, err := x.Root().GetAttr(t.Context())
+		if !errors.Is(err, test.errno) || disconnected(err) {
+			t.Errorf("type %d %q: %v, want %v", test.typ, test.body, err, test.errno)
+		}
+		x.Close()
+	}
+}
+
+// A server that is silent is lost; one that is slow but answers the watchdog's
+// Tflush is not.
+func TestSilenceAndSlowness(t *testing.T) {
+	const timeout = 80 * time.Millisecond
+	for _, silent := range []bool{true, false} {
+		s := startServer(t)
+		x := s.dial(Options{RequestTimeout: timeout, HoldTimeout: -1})
+		var slow *msg
+		s.setHook(func(p *peer, m msg) bool {
+			switch {
+			case m.typ == tgetattr:
+				slow = &m
+				return true
+			case m.typ == tflush && m.tag == probeTag && !silent:
+				if s.seen[len(s.seen)-4].typ == tflush { // four signs of life
+					p.obey(*slow)
+				}
+			default:
+				return silent
+			}
+			return false
+		})
+		began := time.Now()
+		_, err := x.Root().GetAttr(t.Context())
+		d := time.Since(began)
+		if silent && (!errors.Is(err, syscall.ETIMEDOUT) || !disconnected(err) || d > 10*timeout) {
+			t.Errorf("silent: %v after %v", err, d)
+		}
+		if !silent && (err != nil || d < timeout) {
+			t.Errorf("slow: %v after %v", err, d)
+		}
+	}
+}
