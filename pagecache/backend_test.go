@@ -28,6 +28,8 @@ type memory struct {
 	before func(off, n int64) // called by a read before it looks at mem
 	after  func(off, n int64) // called by a read after it looked
 	refuse func(off, n int64) error
+
+	storing func() // called by a store or truncation before it changes mem
 }
 
 func (m *memory) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
@@ -69,6 +71,9 @@ func (m *memory) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 }
 
 func (m *memory) WriteAt(_ context.Context, p []byte, off int64) (int, error) {
+	if m.storing != nil {
+		m.storing()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if grow := off + int64(len(p)) - int64(len(m.mem)); grow > 0 {
@@ -78,6 +83,9 @@ func (m *memory) WriteAt(_ context.Context, p []byte, off int64) (int, error) {
 }
 
 func (m *memory) Truncate(_ context.Context, size int64) error {
+	if m.storing != nil {
+		m.storing()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mem = append([]byte(nil), append(m.mem, make([]byte, max(0, size-int64(len(m.mem))))...)[:size]...)

@@ -96,7 +96,7 @@ func TestReadersSeeNoByteOlderThanTheirRead(t *testing.T) {
 	const chunk, chunks = 512, 256
 	const size = chunk * chunks
 	f, m := open(t, size, Options{Budget: 64 << 10, Fill: 16 << 10})
-	m.before, m.after = dawdle, dawdle
+	m.before, m.after, m.storing = dawdle, dawdle, runtime.Gosched
 	copy(m.mem, make([]byte, size))
 	var begun, done [chunks]atomic.Int32 // versions, which are the bytes
 	var wg sync.WaitGroup

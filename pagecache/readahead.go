@@ -82,7 +82,7 @@ func (s *stream) refused(at, fill int64) {
 // several and we serve them at the same time.
 func (t *streams) find(r read) *stream {
 	var best, oldest *stream
-	near := 8 * r.n
+	near := 16 * r.n
 	for i := range t.s {
 		s := &t.s[i]
 		if oldest == nil || s.used < oldest.used {

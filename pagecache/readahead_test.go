@@ -91,16 +91,17 @@ func TestRandomReadsAskForLittleMore(t *testing.T) {
 // order.
 func TestReorderedReadsAreAStream(t *testing.T) {
 	const n = 128 * kib
+	const depth = 16
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 8))
 		x := newTrack(64 * mib)
 		total := x.end / n
-		for at := int64(0); at < total; at += 4 {
-			for _, i := range rnd.Perm(4) {
+		for at := int64(0); at < total; at += depth {
+			for _, i := range rnd.Perm(depth) {
 				x.read((at+int64(i))*n, n, false)
 			}
 		}
-		if x.missed > 24 || x.demand+x.ahead != x.end {
+		if x.missed > 4*depth || x.demand+x.ahead != x.end {
 			t.Errorf("seed %d: %d of %d reads missed; %d bytes asked for", seed, x.missed, total, x.demand+x.ahead)
 		}
 	}

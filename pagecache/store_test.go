@@ -32,9 +32,23 @@ func TestStoreDuringAFillLeavesNoOldBytes(t *testing.T) {
 				<-waiter
 				synctest.Wait()
 				expect(t, f, m, 0, 16384) // after it
+				consistent(t, f)
 			})
 		})
 	}
+}
+
+func TestReadDuringAStoreLeavesNoOldBytes(t *testing.T) {
+	f, m := open(t, 64<<10, noAhead)
+	m.storing = func() { expect(t, f, m, 0, 16384) }
+	if _, err := f.WriteAt(t.Context(), pattern(4096, 4096, 1), 4096); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, m, 0, 16384)
+	if err := f.Truncate(t.Context(), 5000); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, f, m, 0, 16384)
 }
 
 func TestCutKeepsBothRemainders(t *testing.T) {
