@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // startDiod serves a new directory and returns it, with a session on it and a
 // function that kills and starts the server again.
-func startDiod(t *testing.T, o p9client.Options) (string, *p9client.Session, func()) {
+func startDiod(t testing.TB, o p9client.Options) (string, *p9client.Session, func()) {
 	t.Helper()
 	bin, err := exec.LookPath("diod")
 	if err != nil {
@@ -63,7 +63,7 @@ func startDiod(t *testing.T, o p9client.Options) (string, *p9client.Session, fun
 	return "", nil, nil
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -17,6 +18,7 @@ func idle(c *conn) func() bool { return func() bool { return len(c.tags) == maxC
 // flush(5): a tag that was flushed is not used again before Rflush, also if the
 // reply came.
 func TestTagWaitsForRflush(t *testing.T) {
+	t.Parallel()
 	c, srv := rig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -48,6 +50,7 @@ func TestTagWaitsForRflush(t *testing.T) {
 }
 
 func TestLateRflushFreesTheTag(t *testing.T) {
+	t.Parallel()
 	c, srv := rig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -67,6 +70,7 @@ func TestLateRflushFreesTheTag(t *testing.T) {
 
 // An error in place of Rflush does not mean that the request is gone.
 func TestErrorToTflushKeepsTheTag(t *testing.T) {
+	t.Parallel()
 	c, srv := rig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -86,41 +90,47 @@ func TestErrorToTflushKeepsTheTag(t *testing.T) {
 }
 
 func TestCancelInTheMiddleOfAnRread(t *testing.T) {
+	t.Parallel()
 	for _, got := range []int{0, 2, 4, 500} { // bytes of the body
-		c, srv := rig(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		buf := make([]byte, 1000)
-		go func() {
-			cl := newCall(tread)
-			cl.data = buf
-			_, err := c.rpc(ctx, cl, nil)
-			done <- err
-		}()
-		m := recv(t, srv)
-		full := frame(tread+1, m.tag, append([]byte{0xe8, 3, 0, 0}, bytes.Repeat([]byte{7}, 1000)...)...)
-		srv.Write(full[:headerLen+got])
-		cancel()
-		f := recv(t, srv)
-		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		clear(buf)
-		srv.Write(full[headerLen+got:])
-		srv.Write(frame(tflush+1, f.tag))
-		eventually(t, "the tag is free", idle(c))
-		if !bytes.Equal(buf, make([]byte, 1000)) {
-			t.Error("the buffer was written to after its call had ended")
-		}
-		go func() { done <- getattr(t.Context(), c) }() // and the connection lives
-		srv.Write(frame(tgetattr+1, recv(t, srv).tag))
-		if err := within(t, time.Second, done); err != nil {
-			t.Error(err)
-		}
+		t.Run(fmt.Sprint(got), func(t *testing.T) {
+			t.Parallel()
+			c, srv := rig(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			buf := make([]byte, 1000)
+			go func() {
+				cl := newCall(tread)
+				cl.data = buf
+				_, err := c.rpc(ctx, cl, nil)
+				done <- err
+			}()
+			m := recv(t, srv)
+			full := frame(tread+1, m.tag, append([]byte{0xe8, 3, 0, 0}, bytes.Repeat([]byte{7}, 1000)...)...)
+			srv.Write(full[:headerLen+got])
+			cancel()
+			f := recv(t, srv)
+			if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			clear(buf)
+			srv.Write(full[headerLen+got:])
+			srv.Write(frame(tflush+1, f.tag))
+			eventually(t, "the tag is free", idle(c))
+			if !bytes.Equal(buf, make([]byte, 1000)) {
+				t.Error("the buffer was written to after its call had ended")
+			}
+			go func() { done <- getattr(t.Context(), c) }() // and the connection lives
+			srv.Write(frame(tgetattr+1, recv(t, srv).tag))
+			if err := within(t, time.Second, done); err != nil {
+				t.Error(err)
+			}
+
+		})
 	}
 }
 
 func TestCancelWhileTheServerReadsNothing(t *testing.T) {
+	t.Parallel()
 	c, srv := rig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 2)
@@ -163,6 +173,7 @@ func socketRig(t *testing.T) (*conn, net.Conn) {
 // A Twrite of which a part was sent is completed from a copy: its caller may use
 // the payload for something else, and the frames after it stay whole.
 func TestCancelInTheMiddleOfATwrite(t *testing.T) {
+	t.Parallel()
 	c, srv := socketRig(t)
 	c.msize = 1 << 24
 	ctx, cancel := context.WithCancel(t.Context())
@@ -198,6 +209,7 @@ func TestCancelInTheMiddleOfATwrite(t *testing.T) {
 
 // A stale reply, sent twice, does not meet a request of the same tag soon.
 func TestTagsAreUsedInTurn(t *testing.T) {
+	t.Parallel()
 	c, srv := rig(t)
 	seen := map[uint16]bool{}
 	done := make(chan error, 1)
@@ -221,6 +233,7 @@ func TestTagsAreUsedInTurn(t *testing.T) {
 
 // Every tag may be flushed at the same time; afterwards all are free.
 func TestFlushOfEveryTag(t *testing.T) {
+	t.Parallel()
 	c, srv := socketRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, maxCalls+1)

@@ -2,6 +2,7 @@ package p9client
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -160,5 +161,65 @@ func TestSilenceAndSlowness(t *testing.T) {
 		if !silent && (err != nil || d < timeout) {
 			t.Errorf("slow: %v after %v", err, d)
 		}
+	}
+}
+
+// A ReadAt of many Treads that nobody answers ends soon after its context.
+func TestCancelOfManyTreads(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.add("f", 0, "hello")
+	x := s.dial(Options{Msize: minMsize})
+	f := open(t, x, syscall.O_RDONLY, "f")
+	s.setHook(func(p *peer, m msg) bool { return m.typ == tread || m.typ == tflush })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.ReadAt(ctx, make([]byte, 100_000), 0)
+		done <- err
+	}()
+	eventually(t, "the window is full", func() bool { return s.count(tread) == readWindow })
+	cancel()
+	want(t, within(t, time.Second, done), syscall.EINTR)
+}
+
+// A fid that is found missing again and again is clunked once: a number that
+// were free twice would be two files' at the same time.
+func TestAStaleFidIsClunkedOnce(t *testing.T) {
+	s := startServer(t)
+	s.add("d", QTDIR, "")
+	x := s.dial(Options{})
+	d, err := x.Root().Walk(t.Context(), "d")
+	check(t, err)
+	g, err := d.Create(t.Context(), "f", syscall.O_RDWR, 0600, 0)
+	check(t, err)
+	g.Clunk()
+	f, err := d.Walk(t.Context(), "f")
+	check(t, err)
+	s.mu.Lock()
+	delete(s.root.kids["d"].kids, "f") // by others
+	s.mu.Unlock()
+	check(t, x.Root().Rename(t.Context(), "d", x.Root(), "e"))
+	for range 3 {
+		_, err := f.GetAttr(t.Context())
+		want(t, err, syscall.ESTALE)
+	}
+	f.Clunk()
+	d.Clunk()
+	s.mu.Lock()
+	c := x.conn
+	s.mu.Unlock()
+	eventually(t, "all is answered", idle(c))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[uint32]bool{}
+	for _, num := range c.freeFids {
+		if seen[num] {
+			t.Errorf("fid number %d is free twice", num)
+		}
+		seen[num] = true
+	}
+	if len(c.freeFids) != int(c.fids) {
+		t.Errorf("%d of %d numbers are free", len(c.freeFids), c.fids)
 	}
 }
