@@ -100,7 +100,7 @@ func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
 	now := validity{set: true, version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
 	f.mu.Lock()
 	was := f.told
-	ours := was.changes != changes || !f.wb.Clean()
+	ours := was.changes != changes || f.wb.Sending()
 	f.last = a
 	if !was.set || ours || was.same(now) {
 		f.told, f.toldSize = now, size

@@ -87,10 +87,14 @@ func (f *file) retain() {
 func (f *file) release() {
 	f.mu.Lock()
 	f.handles--
-	abandon := f.handles == 0 && f.nameless
+	last := f.handles == 0
+	abandon := last && f.nameless
 	f.mu.Unlock()
-	if abandon {
+	switch {
+	case abandon:
 		f.wb.Abandon()
+	case last:
+		f.wb.Released()
 	}
 	f.fsys.unused(f)
 }
@@ -195,7 +199,26 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	if err := h.f.wb.Drain(ctx); err != nil {
 		return toErrno(err)
 	}
+	if err := h.f.takeNote(ctx); err != nil {
+		return toErrno(err)
+	}
 	return toErrno(h.losses.Check())
+}
+
+// takeNote asks what the file looks like after our own writes, so that what
+// somebody else changes later can be told from them.
+func (f *file) takeNote(ctx context.Context) error {
+	f.mu.Lock()
+	noted := f.told.changes == f.wb.Changes()
+	f.mu.Unlock()
+	if noted {
+		return nil
+	}
+	_, err := f.attr(ctx)
+	if errno := toErrno(err); errno == syscall.ENOENT || errno == syscall.ESTALE {
+		return nil // removed meanwhile, by somebody else
+	}
+	return err
 }
 
 func (h *handle) Release(context.Context) syscall.Errno {

@@ -243,6 +243,8 @@ func TestPromise09_ServerKilledUnderADirtyMappingLosesNothing(t *testing.T) {
 		const size = 8 << 20
 		r.put("f", make([]byte, size))
 		f := r.mapped("f")
+		_, err := f.Go("touch", 0, size, 4096).Wait(r.ctx) // no fault shall need the server later
+		r.ok(err)
 		r.ok(f.Fill(r.ctx, 0, size/2, 1))
 		r.ok(f.Msync(r.ctx))
 		r.Server.Kill()
@@ -250,7 +252,7 @@ func TestPromise09_ServerKilledUnderADirtyMappingLosesNothing(t *testing.T) {
 		sync := f.Go("msync")
 		r.await("pending", func() bool { return slices.Contains(r.states(), errjournal.Pending) })
 		r.Server.Start()
-		_, err := sync.Wait(r.ctx)
+		_, err = sync.Wait(r.ctx)
 		r.ok(err)
 		r.serverHas("f", 0, pattern.Bytes(0, size/2, 1))
 		r.serverHas("f", size/2, pattern.Bytes(size/2, size/2, 2))

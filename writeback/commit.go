@@ -118,7 +118,11 @@ func (f *File) commitIfDueLocked(wake *earliest, link Link, now time.Time, hurry
 	if f.unsyncedSince.IsZero() || f.commits.running != nil {
 		return
 	}
-	at := f.unsyncedSince.Add(f.fl.o.SyncAge)
+	age := f.fl.o.SyncAge
+	if f.released {
+		age = min(age, f.fl.o.Age)
+	}
+	at := f.unsyncedSince.Add(age)
 	told := (f.records > 0 || f.trunc != nil && f.trunc.rec != 0) && f.set.held() == 0
 	if hurry || told || !now.Before(at) {
 		f.commitLocked()

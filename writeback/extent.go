@@ -91,14 +91,6 @@ func (s *extents) setState(e *extent, st state) {
 // held is the sum of bytes that count against the budget.
 func (s *extents) held() int64 { return s.bytes[dirty] + s.bytes[inFlight] + s.bytes[failed] }
 
-// end is where the last extent ends, 0 if there is none.
-func (s *extents) end() int64 {
-	if _, e, ok := s.tree.Max(); ok {
-		return e.end()
-	}
-	return 0
-}
-
 // settled reports whether no extent stored in epoch or earlier is dirty or in
 // flight.
 func (s *extents) settled(epoch uint64) bool { return noneUpTo(s.waiting, epoch) }

@@ -36,6 +36,7 @@ type File struct {
 	news          chan struct{} // closed at the next change that a waiter may look for; nil if nobody waits
 	published     struct{ held, unstable, failed int64 }
 	queued        bool
+	released      bool // no handle is open, and something was left then
 }
 
 // Held returns the bytes that the server has not acknowledged, those of them it
@@ -60,19 +61,36 @@ func (f *File) emptyLocked() bool { return f.set.tree.Len() == 0 && f.trunc == n
 func (f *File) Size(server int64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	link, _ := f.fl.link()
 	if f.trunc != nil && f.trunc.resend {
 		server = f.trunc.last()
 	}
-	return max(server, f.set.end())
+	return max(server, f.endLocked(link))
 }
 
 // Changes returns a number that grows whenever the server's file was changed by
-// us, or extents were let go. A reply to Tgetattr can be compared with Size
-// only if the number was the same before it was asked for.
+// us. A reply to Tgetattr can be compared with Size, or with an earlier reply,
+// only if the number is the same.
 func (f *File) Changes() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.landed
+}
+
+// Sending reports whether anything is on its way to the server, or waits to be.
+func (f *File) Sending() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.set.held() > 0 || f.cutting != nil || f.trunc != nil && f.trunc.resend
+}
+
+// Released tells that no handle is open. What is left is sent, and made durable,
+// soon: later it might go over what others have written meanwhile.
+func (f *File) Released() {
+	f.mu.Lock()
+	f.released = !f.emptyLocked()
+	f.mu.Unlock()
+	f.fl.kick()
 }
 
 // newsLocked returns a channel that is closed at the next change.

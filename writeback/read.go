@@ -10,43 +10,80 @@ import (
 // laid over them. It asks the server only where extents do not cover the range,
 // and so works without a connection where they do.
 //
-// The extents are collected before the server is asked. An extent that becomes
-// durable in between is then laid over bytes which it equals; the other order
-// would miss it in both places.
+// The extents are collected before the server is asked. One that is acknowledged
+// in between is then laid over bytes which it equals; the other order would miss
+// it in both places. Extents that were acknowledged before are not laid over what
+// this connection says: somebody else may have written since.
 func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	for {
+		n, again, err := f.readOnce(ctx, p, off)
+		if !again {
+			return n, err
+		}
+	}
+}
+
+// readOnce asks to be called again when the connection was lost meanwhile: what
+// the new one says may lack what the old one had acknowledged.
+func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again bool, err error) {
 	f.mu.Lock()
-	spans, covered := f.spansLocked(off, off+int64(len(p)))
-	end := f.set.end()
+	link, _ := f.fl.link()
+	spans, covered := f.spansLocked(link, off, off+int64(len(p)))
+	end := f.endLocked(link)
 	cut := int64(-1)
 	if f.trunc != nil && f.trunc.resend {
 		cut, end = f.trunc.least(), max(end, f.trunc.last())
 	}
 	f.mu.Unlock()
 	if covered {
-		return overlay(p, off, 0, spans, end), nil
+		return overlay(p, off, 0, spans, end), false, nil
 	}
-	n, err := f.remote.ReadAt(ctx, p, off)
+	n, err = f.remote.ReadAt(ctx, p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
+		return 0, false, err
+	}
+	if now, _ := f.fl.link(); link.Up && now.Generation != link.Generation {
+		return 0, true, nil
 	}
 	if cut >= 0 { // the server may have forgotten the truncation
 		n = int(min(int64(n), max(0, cut-off)))
 	}
 	n = overlay(p, off, n, spans, end)
 	if n < len(p) {
-		return n, io.EOF
+		return n, false, io.EOF
 	}
-	return n, nil
+	return n, false, nil
 }
 
-// spansLocked returns the bytes held of [off, end), and whether they are all of
-// it.
-func (f *File) spansLocked(off, end int64) (spans []span, covered bool) {
+// theirs reports whether the server, on the present connection, has the extent or
+// something newer.
+func (e *extent) theirs(link Link) bool {
+	return e.state == unstable && link.Up && e.gen == link.Generation
+}
+
+// endLocked is where the last extent ends that the server may lack.
+func (f *File) endLocked(link Link) (end int64) {
+	f.set.tree.Reverse(func(_ int64, e *extent) bool {
+		if e.theirs(link) {
+			return true
+		}
+		end = e.end()
+		return false
+	})
+	return end
+}
+
+// spansLocked returns the bytes of [off, end) that the server may lack, and
+// whether they are all of it.
+func (f *File) spansLocked(link Link, off, end int64) (spans []span, covered bool) {
 	at := off
 	f.set.overlapping(off, end, func(e *extent) bool {
+		if e.theirs(link) {
+			return true
+		}
 		spans = append(spans, span{e.off, e.data})
 		if e.off <= at {
 			at = e.end()

@@ -47,9 +47,6 @@ func (f *File) troubledLocked(op string, st errjournal.State, err error, l []*ex
 // goneLocked closes the records of extents that are no longer in the set: their
 // bytes are durable, or replaced.
 func (f *File) goneLocked(l []*extent, durable bool) {
-	if len(l) > 0 {
-		f.landed++
-	}
 	for _, e := range l {
 		if r := e.rec; r != nil {
 			r.sent = r.sent || durable

@@ -78,6 +78,7 @@ func (f *File) take(link Link, now time.Time, pressed, hurry bool) (*flight, tim
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.emptyLocked() {
+		f.released = false
 		f.unqueueLocked()
 		return nil, time.Time{}
 	}

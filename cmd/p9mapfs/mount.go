@@ -162,12 +162,19 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 	gone := make(chan struct{})
 	go func() { fsys.Wait(); close(gone) }()
 	var busy error
+	var deadline time.Time // of everything that is sent from the unmount on
+	sync := func(collect bool) error {
+		if deadline.IsZero() {
+			deadline = time.Now().Add(f.exitTimeout)
+		}
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		defer cancel()
+		return fsys.Sync(ctx, collect)
+	}
 	select {
 	case <-gone:
 	case <-ctx.Done():
-		sctx, cancel := context.WithTimeout(context.Background(), f.exitTimeout)
-		err := fsys.Sync(sctx, true)
-		cancel()
+		err := sync(true)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
 		}
@@ -182,12 +189,13 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 			<-gone
 		}
 	}
-	sctx, cancel := context.WithTimeout(context.Background(), f.exitTimeout)
-	defer cancel()
-	err := fsys.Sync(sctx, false)
+	err := sync(false)
 	held, _, unstable := fsys.Held()
 	if busy == nil {
 		fsys.Close()
+	}
+	if err != nil && held+unstable == 0 {
+		return &status{exitUnsent, fmt.Errorf("ended with a truncation that the server did not make durable: %w", err)}
 	}
 	if held+unstable > 0 {
 		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
