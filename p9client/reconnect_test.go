@@ -90,6 +90,39 @@ func TestHoldTimeRunsFromTheLoss(t *testing.T) {
 	}
 }
 
+// Connections that are lost at once do not start the hold time again.
+func TestHoldTimeOfAServerThatKeepsFailing(t *testing.T) {
+	s := startServer(t)
+	x := s.dial(Options{HoldTimeout: time.Minute, BackoffMax: 5 * time.Second})
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ != tattach {
+			return false
+		}
+		p.obey(m)
+		p.nc.Close()
+		return true
+	})
+	s.cut()
+	var until time.Time
+	for {
+		news := x.LinkChanged()
+		l := x.Link()
+		if !l.Up {
+			if !until.IsZero() && !l.HoldUntil.Equal(until) {
+				t.Fatalf("generation %d: held until %v, before it was %v", l.Generation, l.HoldUntil, until)
+			}
+			if until = l.HoldUntil; l.Generation >= 4 {
+				return
+			}
+		}
+		select {
+		case <-news:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the link does not change")
+		}
+	}
+}
+
 func TestFailModeDoesNotWait(t *testing.T) {
 	s := startServer(t)
 	x := s.dial(Options{HoldTimeout: -1})

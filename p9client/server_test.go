@@ -128,7 +128,10 @@ func (s *server) once(typ uint8, f func(p *peer, m msg)) {
 // dial makes a session; o's short intervals are filled in.
 func (s *server) dial(o Options) *Session {
 	s.t.Helper()
-	o.BackoffMin, o.BackoffMax = time.Millisecond, 10*time.Millisecond
+	o.BackoffMin = time.Millisecond
+	if o.BackoffMax == 0 {
+		o.BackoffMax = 10 * time.Millisecond
+	}
 	x, err := Dial(s.t.Context(), Address{"unix", s.path}, o)
 	if err != nil {
 		s.t.Fatal(err)
