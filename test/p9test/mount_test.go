@@ -14,7 +14,6 @@ import (
 
 // forEachServer runs f with every kind of server, directly and through a proxy.
 func forEachServer(t *testing.T, f func(t *testing.T, opts ...Option)) {
-	requireProgram(t)
 	for name, opts := range map[string][]Option{
 		"embedded":               nil,
 		"embedded through proxy": {OverTCP(), Through()},

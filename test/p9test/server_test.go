@@ -1,13 +1,10 @@
 package p9test
 
 import (
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +42,6 @@ func ask(s *Server) error {
 func TestDiodComesBackOnItsAddress(t *testing.T) { testServer(t, WithServer(Diod)) }
 
 func TestEmbeddedServerComesBackOnItsAddress(t *testing.T) {
-	requireProgram(t)
 	t.Run("unix", func(t *testing.T) { testServer(t) })
 	t.Run("tcp", func(t *testing.T) { testServer(t, OverTCP()) })
 }
@@ -139,27 +135,5 @@ func TestProbeLeavesNothingMounted(t *testing.T) {
 	}
 	if strings.Contains(string(info), "p9test-probe") {
 		t.Error("the probe is still mounted")
-	}
-}
-
-// requireProgram skips where the program's source is not there yet or does not build: this package's own tests only.
-func requireProgram(t *testing.T) {
-	t.Helper()
-	if must() || os.Getenv("P9MAPFS_BIN") != "" {
-		return
-	}
-	dir, err := moduleDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f, _ := filepath.Glob(filepath.Join(dir, "cmd/p9mapfs/*.go")); len(f) == 0 {
-		t.Skip("cmd/p9mapfs has no source")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", os.DevNull, "./cmd/p9mapfs")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("cmd/p9mapfs does not build: %s", out)
 	}
 }
