@@ -41,6 +41,7 @@ type file struct {
 	last     p9client.Attr // as the server gave them, valid if told is set
 	toldSize int64
 	stale    int // how often somebody else's change was seen
+	cleared  int // stale when the kernel was last made to forget its pages
 
 	// Guarded by FS.mu:
 	known bool  // the kernel knows a node of it

@@ -56,14 +56,11 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 // file was changed by somebody else, it has the kernel hand over what is dirty
 // and forget the rest.
 func (f *file) revalidate(ctx context.Context) (keep bool, err error) {
-	f.mu.Lock()
-	stale := f.stale
-	f.mu.Unlock()
 	if _, err := f.attr(ctx); err != nil {
 		return false, err
 	}
 	f.mu.Lock()
-	keep = f.stale == stale
+	keep = f.stale == f.cleared // the LOOKUP before may have seen it, too
 	f.mu.Unlock()
 	if !keep {
 		f.fsys.invalidateKernel(ctx, f)

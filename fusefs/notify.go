@@ -37,11 +37,19 @@ func (fsys *FS) tell(n notice) {
 	fsys.mu.Lock()
 	node := n.f.node
 	fsys.mu.Unlock()
+	n.f.mu.Lock()
+	stale := n.f.stale
+	n.f.mu.Unlock()
 	if node != nil {
 		// ENOENT: the kernel does not know the inode any more.
 		if errno := node.NotifyContent(n.off, n.n); errno != 0 && errno != syscall.ENOENT {
 			fsys.o.Log.Warn("kernel refuses to invalidate", "file", n.f.fid.Path(), "err", errno)
 		}
+	}
+	if n.off == 0 && n.n == 0 {
+		n.f.mu.Lock()
+		n.f.cleared = max(n.f.cleared, stale)
+		n.f.mu.Unlock()
 	}
 	if n.done != nil {
 		close(n.done)
