@@ -244,7 +244,23 @@ func (f *file) refound(ctx context.Context, err error) bool {
 		return false
 	}
 	defer fid.Clunk()
-	return fid.Qid().Path == f.key.path && f.fid.Replace(ctx, fid)
+	if fid.Qid().Path != f.key.path {
+		return false
+	}
+	f.mu.Lock()
+	open := []*p9client.Fid{f.rd, f.wr}
+	f.mu.Unlock()
+	found := false
+	for _, x := range open { // they were walked by the old name too
+		if x == nil {
+			continue
+		}
+		if by, err := fid.Walk(ctx); err == nil {
+			found = x.Replace(ctx, by) || found
+			by.Clunk()
+		}
+	}
+	return f.fid.Replace(ctx, fid) || found
 }
 
 // adopt makes a fid that Tlcreate opened the inode's.

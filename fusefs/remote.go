@@ -24,7 +24,11 @@ func (r *remote) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		_, rd, _ = r.fids()
 	}
-	return rd.ReadAt(ctx, p, off)
+	n, err := rd.ReadAt(ctx, p, off)
+	if n == 0 && (*file)(r).refound(ctx, err) {
+		return rd.ReadAt(ctx, p, off)
+	}
+	return n, err
 }
 
 func (r *remote) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
@@ -32,7 +36,11 @@ func (r *remote) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if wr == nil {
 		return 0, syscall.EBADF
 	}
-	return wr.WriteAt(ctx, p, off)
+	n, err := wr.WriteAt(ctx, p, off)
+	if n == 0 && (*file)(r).refound(ctx, err) {
+		return wr.WriteAt(ctx, p, off)
+	}
+	return n, err
 }
 
 func (r *remote) Truncate(ctx context.Context, size int64) error {

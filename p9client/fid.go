@@ -230,9 +230,10 @@ func (f *Fid) Clunk() {
 	f.s.mu.Unlock()
 }
 
-// Replace gives f, which must not be open, the place of by: another fid of the
-// same file, walked by a name that is still there. It does so only if f's own
-// name was removed, and reports whether it did. Either way the caller clunks by.
+// Replace gives f the place of by: another fid of the same file, not open, walked
+// by a name that is still there. It does so only if f's own name was removed, and
+// reports whether it did. If f is open it stays so, and is opened by the new name
+// after a reconnect. Either way the caller clunks by.
 func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
 	select {
 	case f.busy <- struct{}{}:
@@ -242,11 +243,13 @@ func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
 	}
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()
-	if _, ok := f.name.pathLocked(); ok || f.open || f.isRoot {
+	if _, ok := f.name.pathLocked(); ok || f.isRoot {
 		return false
 	}
 	f.name, by.name = by.name, f.name
-	by.at.Store(f.at.Swap(by.at.Load()))
+	if !f.open {
+		by.at.Store(f.at.Swap(by.at.Load()))
+	}
 	return true
 }
 
