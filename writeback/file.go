@@ -22,6 +22,7 @@ type File struct {
 	epoch         uint64 // given to stores; each drain starts a new one
 	acks          uint64 // serial of the last Rwrite or Rsetattr
 	landed        uint64 // changes of the server's file by us; see Changes
+	redone        uint64 // times that extents became dirty again; see ReadAt
 	flights       []*flight
 	cutting       *int64      // size that a Truncate is asking the server for
 	trunc         *truncation // agreed by the server, not durable

@@ -109,6 +109,9 @@ func (f *File) redoUnstableLocked() {
 
 // redoLocked makes extents dirty again which the server may not have.
 func (f *File) redoLocked(l []*extent) {
+	if len(l) > 0 {
+		f.redone++
+	}
 	for _, e := range l {
 		f.set.setState(e, dirty)
 		e.born = time.Time{}

@@ -119,8 +119,18 @@ func model(t *testing.T, rnd *rand.Rand) {
 			}
 			trouble = ""
 		}
-		if got := r.f.Size(func() int64 { r.mu.Lock(); defer r.mu.Unlock(); return int64(len(r.mem)) }()); trouble == "" && got != int64(len(want)) {
-			t.Fatalf("step %d: size %d, want %d", step, got, len(want))
+		for trouble == "" {
+			before := r.f.Changes()
+			var onServer int64
+			r.set(func() { onServer = int64(len(r.mem)) })
+			got := r.f.Size(onServer)
+			if r.f.Changes() != before {
+				continue // a Twrite was acknowledged between the two
+			}
+			if got != int64(len(want)) {
+				t.Fatalf("step %d: size %d, want %d", step, got, len(want))
+			}
+			break
 		}
 	}
 	r.set(func() { r.refuse = nil })

@@ -26,13 +26,15 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	}
 }
 
-// readOnce asks to be called again when the connection was lost meanwhile: what
-// the new one says may lack what the old one had acknowledged.
+// readOnce asks to be called again when the connection was lost meanwhile, or
+// extents became dirty again for another reason: what the server says then may
+// lack what it had acknowledged.
 func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again bool, err error) {
 	f.mu.Lock()
 	link, _ := f.fl.link()
 	spans, covered := f.spansLocked(link, off, off+int64(len(p)))
 	end := f.endLocked(link)
+	redone := f.redone
 	cut := int64(-1)
 	if f.trunc != nil && f.trunc.resend {
 		cut, end = f.trunc.least(), max(end, f.trunc.last())
@@ -45,7 +47,11 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again 
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, false, err
 	}
-	if now, _ := f.fl.link(); link.Up && now.Generation != link.Generation {
+	f.mu.Lock()
+	now, _ := f.fl.link()
+	changed := f.redone != redone
+	f.mu.Unlock()
+	if changed || link.Up && now.Generation != link.Generation {
 		return 0, true, nil
 	}
 	if cut >= 0 { // the server may have forgotten the truncation
@@ -58,16 +64,17 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again 
 	return n, false, nil
 }
 
-// theirs reports whether the server, on the present connection, has the extent or
-// something newer.
-func (e *extent) theirs(link Link) bool {
-	return e.state == unstable && link.Up && e.gen == link.Generation
+// theirsLocked reports whether the server, on the present connection, has the
+// extent or something newer. While a truncation is not durable it may be sent
+// again, and cut off what was acknowledged: then nothing is taken to be theirs.
+func (f *File) theirsLocked(e *extent, link Link) bool {
+	return f.trunc == nil && e.state == unstable && link.Up && e.gen == link.Generation
 }
 
 // endLocked is where the last extent ends that the server may lack.
 func (f *File) endLocked(link Link) (end int64) {
 	f.set.tree.Reverse(func(_ int64, e *extent) bool {
-		if e.theirs(link) {
+		if f.theirsLocked(e, link) {
 			return true
 		}
 		end = e.end()
@@ -81,7 +88,7 @@ func (f *File) endLocked(link Link) (end int64) {
 func (f *File) spansLocked(link Link, off, end int64) (spans []span, covered bool) {
 	at := off
 	f.set.overlapping(off, end, func(e *extent) bool {
-		if e.theirs(link) {
+		if f.theirsLocked(e, link) {
 			return true
 		}
 		spans = append(spans, span{e.off, e.data})
