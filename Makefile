@@ -43,7 +43,10 @@ bench:
 
 FUZZTIME ?= 1m
 fuzz:
-	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./errors
+	$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) ./errors
+	$(GO) test -run '^$$' -fuzz '^FuzzReplies$$' -fuzztime $(FUZZTIME) ./p9client
+	$(GO) test -run '^$$' -fuzz '^FuzzDecodeAttr$$' -fuzztime $(FUZZTIME) ./p9client
+	$(GO) test -run '^$$' -fuzz '^FuzzConn$$' -fuzztime $(FUZZTIME) ./export
 
 clean:
 	rm -rf bin

@@ -40,6 +40,10 @@
 //     connection vouches for Twrites of an old one.
 //   - A truncation is unstable like an extent and is sent again before the
 //     extents of its file.
+//   - Reads see the extents laid over the server's bytes, but not those that the
+//     server has acknowledged on the present connection: somebody else may have
+//     written since. While a truncation is pending all extents are laid over, for
+//     it may be sent again and cut off what was acknowledged.
 //   - An error of the server is never the answer to WriteAt; it is the answer to
 //     Sync and Drain, every time, until it is resolved. WriteAt fails only where
 //     its own bytes cannot be kept; these are then recorded as dropped.
@@ -62,5 +66,6 @@
 // # Goroutines
 //
 // One scheduler owns the queue and decides what is sent; Options.Workers
-// workers do I/O and nothing else. Close joins them all.
+// workers do I/O and nothing else. A Tfsync in flight has a goroutine of its own,
+// one per file at most. Close joins them all.
 package writeback
