@@ -43,8 +43,10 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 			return a, err
 		}
 	}
-	if f.wb != nil {
-		last.Size = f.wb.Size(last.Size)
+	if f.wb != nil { // what was written since is known here only
+		f.mu.Lock()
+		last.Size = max(f.toldSize, f.wb.Size(0))
+		f.mu.Unlock()
 	}
 	return last, nil
 }
@@ -143,6 +145,9 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 		if err := n.f.pages.Truncate(ctx, int64(size)); err != nil {
 			return toErrno(err)
 		}
+		n.f.mu.Lock()
+		n.f.toldSize = int64(size)
+		n.f.mu.Unlock()
 	}
 	set := setAttr(in)
 	if set.Valid != 0 {

@@ -170,6 +170,11 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 		defer done()
 	}
 	n, err := h.f.pages.WriteAt(ctx, data, off)
+	if n > 0 {
+		h.f.mu.Lock()
+		h.f.toldSize = max(h.f.toldSize, off+int64(n))
+		h.f.mu.Unlock()
+	}
 	return uint32(n), toErrno(err)
 }
 
