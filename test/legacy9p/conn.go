@@ -15,7 +15,6 @@ var le = binary.LittleEndian
 
 const (
 	headerSize = 7 // size[4] type[1] tag[2]
-	noTag      = 0xffff
 
 	version  = "9P2000"
 	versionU = "9P2000.u"

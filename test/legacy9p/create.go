@@ -9,7 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errPermission = errors.New(enames[unix.EACCES])
+var errBits = errors.New("unknown bits in mode")
+
+// knows refuses bits that would be forgotten. DMTMP is a hint only.
+func (s *session) knows(perm plan9.Perm) error {
+	known := plan9.Perm(plan9.DMDIR | attributeBits | plan9.DMTMP | 0o777)
+	if s.u != nil {
+		known |= specialU | plan9.DMSETUID | plan9.DMSETGID | dmSticky
+	}
+	if perm&^known != 0 {
+		return errBits
+	}
+	return nil
+}
 
 func (s *session) create(_ context.Context, fid *srv9p.Fid, name string, perm plan9.Perm, mode uint8) (plan9.Qid, error) {
 	if err := s.enter(); err != nil {
@@ -30,6 +42,9 @@ func (s *session) create(_ context.Context, fid *srv9p.Fid, name string, perm pl
 	if err := legal(name); err != nil {
 		return plan9.Qid{}, words(err)
 	}
+	if err := s.knows(perm); err != nil {
+		return plan9.Qid{}, err
+	}
 	p := step(f.where(), name)
 	var o *opened
 	err = s.inDir(p, func(dir int, name string) error {
@@ -49,9 +64,6 @@ func (s *session) createIn(dir int, name string, perm plan9.Perm, mode uint8, ex
 		return nil, err
 	}
 	if perm&specialU != 0 {
-		if s.u == nil {
-			return nil, errPermission
-		}
 		return s.special(dir, name, perm, unixMode, extension)
 	}
 	if perm&plan9.DMDIR != 0 {

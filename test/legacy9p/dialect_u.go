@@ -37,6 +37,11 @@ type hardLink struct {
 
 func newDialectU(msize uint32) *dialectU { return &dialectU{msize: msize} }
 
+const (
+	maxString = 1<<16 - 1 // also of a stat, bytes
+	fixedStat = 49        // what a stat has besides its strings' text
+)
+
 const malformed = plan9.ProtocolError("malformed 9P2000.u message")
 
 // request translates a T-message.
@@ -70,7 +75,7 @@ func (d *dialectU) createRequest(m []byte) ([]byte, error) {
 	}
 	if f.Perm&dmLink == 0 {
 		f.Name += "\x00" + extension
-		return f.Bytes()
+		return request(f, f.Name)
 	}
 	fid, err := strconv.ParseUint(strings.TrimSpace(extension), 10, 32)
 	if err != nil {
@@ -83,20 +88,27 @@ func (d *dialectU) createRequest(m []byte) ([]byte, error) {
 	return (&plan9.Fcall{Type: plan9.Tstat, Tag: f.Tag, Fid: uint32(fid)}).Bytes()
 }
 
-// resumed returns the Tcreate of a hard link, once its Tstat has been answered.
-func (d *dialectU) resumed() (m []byte, ok bool) {
+// resumed returns the Tcreate of a hard link, once its Tstat has been answered. It is nil if there is none.
+func (d *dialectU) resumed() ([]byte, error) {
 	l := d.link
 	if l == nil {
-		return nil, false
+		return nil, nil
 	}
 	d.link = nil
 	path := <-l.path
 	if path == "" {
-		return nil, false
+		return nil, nil
 	}
 	l.create.Name += "\x00" + path
-	m, err := l.create.Bytes()
-	return m, err == nil
+	return request(l.create, l.create.Name)
+}
+
+// request encodes f. Its longest string may have grown too long, of which the codec would panic.
+func request(f *plan9.Fcall, longest string) ([]byte, error) {
+	if len(longest) > maxString {
+		return nil, malformed
+	}
+	return f.Bytes()
 }
 
 // answer gives the reply with this tag to the hard link that waits for it, if one does.
@@ -133,6 +145,9 @@ func wstatRequest(m []byte) ([]byte, error) {
 	}
 	if extension != "" || uid != keep32 || gid != keep32 { // else it may be a null Twstat
 		s.Uid += "\x00" + number(uid) + "\x00" + number(gid) + "\x00" + extension
+	}
+	if len(s.Name)+len(s.Uid)+len(s.Gid)+len(s.Muid) > maxString-fixedStat {
+		return nil, malformed
 	}
 	var err error
 	if f.Stat, err = s.Bytes(); err != nil {

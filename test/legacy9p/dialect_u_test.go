@@ -339,6 +339,27 @@ func TestMalformedMessagesOfUEndTheConnection(t *testing.T) {
 	p.ok(frame(plan9.Tstat, 1, uint32(0)))
 }
 
+// What is carried inside of plain strings must fit them: the codec would panic.
+func TestLongStringsOfUEndTheConnectionOnly(t *testing.T) {
+	_, addr := start(t, legacy9p.Options{U: true, Msize: 1 << 20})
+	long := strings.Repeat("x", 1<<16-1)
+	owner := fields(keep16, keep32, keep8, keep32, keep64, keep32, keep32, keep32, keep64, "", long[:65472], "", "", "", uint32(1<<31-1), keep32, keep32)
+	for name, m := range map[string][]byte{
+		"name":      create(0, long, 0o644, long),
+		"hard link": create(0, long, 0x01000000, "0"),
+		"uid":       frame(plan9.Twstat, 1, uint32(0), uint16(len(owner)+2), uint16(len(owner)), owner),
+	} {
+		p := upeer{dial(t, addr)}
+		p.ok(frame(plan9.Tversion, plan9.NOTAG, uint32(1<<20), "9P2000.u"))
+		p.ok(frame(plan9.Tattach, 1, uint32(0), uint32(plan9.NOFID), "", "", keep32))
+		_, err := p.c.Write(m)
+		check(t, err)
+		if b, err := io.ReadAll(p.c); err != nil || len(b) > 0 {
+			t.Errorf("%s: %x, %v", name, b, err)
+		}
+	}
+}
+
 // Many Tcreates of links, each with its Tstat, beside other requests of the same connection.
 func TestHardLinksDoNotDisturbOtherRequests(t *testing.T) {
 	const n = 50

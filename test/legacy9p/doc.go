@@ -26,7 +26,7 @@
 // Nothing outside DIR can be reached: every path is resolved beneath it by openat2(2), `..` of the root is the root. In plain
 // 9P2000 a symbolic link is shown as what it points to. Links that dangle, are absolute or leave DIR are left out.
 // Tremove and renames concern the link itself. FIFOs are plain files whose Treads block (Tflush interrupts
-// them); devices and sockets are listed but cannot be opened.
+// them, and OWRITE needs a reader); devices and sockets are listed but cannot be opened.
 //
 // Tcreate gives plain 9P2000's permissions, perm & (~0666 | dir & 0666), whatever the umask. Twstat changes all or nothing:
 // a rename is undone if the rest fails, but a truncation is not. A null Twstat is fsync(2).
@@ -44,10 +44,11 @@
 // # What it deliberately lacks
 //
 // Authentication. Muid. DMTMP. Iounit (it is 0: what msize allows). Renames to other directories and over existing names,
-// which 9P2000 does not know. A limit on requests in flight: clients are trusted. It runs on Linux only and needs /proc.
+// which 9P2000 does not know. Paths of more than 4095 bytes. A limit on requests in flight: clients are trusted. It runs on
+// Linux only (5.6 or later) and needs /proc.
 //
 // # Locks
 //
-// Leaves all, none held across I/O: session.mu, file.mu, replies.mu, attributes.mu. The exceptions are dirReader.mu and
-// fifo.turn, which put the requests of one fid in order.
+// Leaves all, none held across I/O: Server.mu, session.mu, dialectU.mu, file.mu, replies.mu, attributes.mu. The exceptions are
+// dirReader.mu and fifo.turn, which put the requests of one fid in order.
 package legacy9p

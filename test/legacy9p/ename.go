@@ -48,6 +48,7 @@ var errnos = map[string]syscall.Errno{
 	"wstat cannot change qid":         syscall.EPERM,
 	"wstat cannot change muid":        syscall.EPERM,
 	"wstat cannot change DMDIR bit":   syscall.EPERM,
+	"unknown bits in mode":            syscall.EINVAL,
 	"unknown group":                   syscall.EINVAL,
 	"bad offset":                      syscall.EINVAL,
 	"bad count":                       syscall.EINVAL,

@@ -100,8 +100,8 @@ func (s *session) Read(b []byte) (int, error) {
 // request returns the next message as srv9p understands it. It is empty if a Tversion came, or one that was answered.
 func (s *session) request() ([]byte, error) {
 	if s.u != nil {
-		if m, ok := s.u.resumed(); ok {
-			return m, nil
+		if m, err := s.u.resumed(); m != nil || err != nil {
+			return m, err
 		}
 	}
 	m, err := s.conn.read(s.msize)

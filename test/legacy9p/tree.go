@@ -42,7 +42,7 @@ func (t *tree) at(p string, flags int, mode uint32) (int, error) {
 		Mode:    uint64(mode),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for {
+	for range 1000 {
 		fd, err := unix.Openat2(t.root, p, &how)
 		switch err {
 		case unix.EAGAIN, unix.EINTR: // something was renamed meanwhile
@@ -52,6 +52,7 @@ func (t *tree) at(p string, flags int, mode uint32) (int, error) {
 		}
 		return fd, err
 	}
+	return -1, unix.EAGAIN
 }
 
 // object opens what a path stands for, not for reading or writing: links are followed if follow is set.

@@ -145,6 +145,9 @@ func (s *session) plan(p string, st *unix.Stat_t, d *plan9.Dir) (*change, error)
 		c.length = d.Length
 	}
 	if uint32(d.Mode) != keep32 {
+		if err := s.knows(d.Mode); err != nil {
+			return nil, err
+		}
 		c.mode, c.bits = uint32(d.Mode)&0o777, d.Mode&attributeBits
 		if s.u != nil {
 			c.mode = unixBitsU(d.Mode)
