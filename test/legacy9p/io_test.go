@@ -3,6 +3,7 @@ package legacy9p_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -163,6 +164,28 @@ func TestWaitingReadDoesNotOutliveItsConnection(t *testing.T) {
 	p.c.Close() // the server's end is waited for when the test ends, and goleak looks
 	_, err := writer.WriteString("x")
 	check(t, err)
+}
+
+func TestFileOpenedWithORCLOSEGoesWithAReadThatWaits(t *testing.T) {
+	dir, addr := start(t, legacy9p.Options{})
+	p := attached(t, addr, 8216)
+	for fid := range uint32(20) {
+		name := fmt.Sprint("fifo", fid)
+		check(t, unix.Mkfifo(filepath.Join(dir, name), 0o644))
+		writer, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
+		check(t, err)
+		defer writer.Close()
+		p.open(fid+1, plan9.OREAD|plan9.ORCLOSE, name)
+		r := tread(fid+1, 0, 100)
+		r.Tag = uint16(fid + 1)
+		p.send(r)
+	}
+	p.stat(0)
+	p.c.Close()
+	eventually(t, "all are removed", func() bool {
+		l, err := os.ReadDir(dir)
+		return err == nil && len(l) == 0
+	})
 }
 
 func TestVersionInterruptsAReadThatWaits(t *testing.T) {
