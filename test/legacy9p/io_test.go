@@ -2,9 +2,11 @@ package legacy9p_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -166,9 +168,16 @@ func TestWaitingReadDoesNotOutliveItsConnection(t *testing.T) {
 	check(t, err)
 }
 
-func TestFileOpenedWithORCLOSEGoesWithAReadThatWaits(t *testing.T) {
-	dir, addr := start(t, legacy9p.Options{})
-	p := attached(t, addr, 8216)
+func TestServeReturnsWhenItsConnectionsHaveEnded(t *testing.T) {
+	dir := t.TempDir()
+	s, err := legacy9p.New(dir, legacy9p.Options{})
+	check(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	p := attached(t, l.Addr().String(), 8216)
 	for fid := range uint32(20) {
 		name := fmt.Sprint("fifo", fid)
 		check(t, unix.Mkfifo(filepath.Join(dir, name), 0o644))
@@ -181,11 +190,12 @@ func TestFileOpenedWithORCLOSEGoesWithAReadThatWaits(t *testing.T) {
 		p.send(r)
 	}
 	p.stat(0)
-	p.c.Close()
-	eventually(t, "all are removed", func() bool {
-		l, err := os.ReadDir(dir)
-		return err == nil && len(l) == 0
-	})
+	cancel()
+	check(t, <-ended)
+	if l, err := os.ReadDir(dir); len(l) > 0 || err != nil {
+		t.Error("files of ORCLOSE are still there:", l, err)
+	}
+	check(t, s.Close())
 }
 
 func TestVersionInterruptsAReadThatWaits(t *testing.T) {
