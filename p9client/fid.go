@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // A Fid is a file of the session, walked to and perhaps opened. Its methods may
@@ -25,6 +24,13 @@ type Fid struct {
 	flags   uint32 // of the open, less those that act once
 	clunked atomic.Bool
 	left    []standing // guarded by busy: numbers that calls may still use
+
+	iounit atomic.Uint32 // of the last connection, while at is nil
+
+	pins atomic.Int32 // calls that use at of a fid which is not open; see giveUp
+	used atomic.Bool  // since numbers.hand came by
+	slot int          // guarded by numbers.mu: place in its list, from 1; 0: in none
+	kept bool         // guarded by numbers.mu: in which list
 }
 
 // A standing is what a fid is on one connection.
@@ -32,6 +38,7 @@ type standing struct {
 	c      *conn
 	num    uint32
 	iounit uint32
+	opened bool // and so the number stays until the Clunk
 
 	// Of a fid that is not open: the path it was walked, and the session's count
 	// of moves when that was last known to be right. Servers that know a fid by
@@ -59,25 +66,61 @@ func (f *Fid) MaxIO() int {
 	f.s.mu.Lock()
 	n := int(f.s.o.Msize) - ioHeaderLen
 	f.s.mu.Unlock()
-	if at := f.at.Load(); at != nil && at.iounit > 0 {
-		n = min(n, int(at.iounit))
+	iounit := f.iounit.Load()
+	if at := f.at.Load(); at != nil {
+		iounit = at.iounit
+	}
+	if iounit > 0 {
+		n = min(n, int(iounit))
 	}
 	return n
 }
 
+// take gives a new fid the number that was walked or created for it.
+func (f *Fid) take(at *standing) {
+	f.at.Store(at)
+	f.s.numbers.add(f, at)
+	f.lead(at.c)
+}
+
 // stand returns the fid's standing on the present connection, walking and
-// opening it again if need be.
+// opening it again if need be. Those who use a fid that is not open pin it
+// first; if nobody has, it keeps its number from now on.
 func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	c, err := f.s.use(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.standOn(ctx, c)
+	at, err := f.standOn(ctx, c)
+	if err == nil && !at.opened && !f.isRoot && f.pins.Load() == 0 {
+		f.pins.Add(1)
+		return f.standOn(ctx, c)
+	}
+	return at, err
+}
+
+// on runs a request with the fid's standing on c.
+func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error) error {
+	if at := f.at.Load(); at != nil && at.opened && at.c == c {
+		return request(at)
+	}
+	if !f.isRoot {
+		f.pins.Add(1)
+		defer f.pins.Add(-1)
+		if !f.used.Load() {
+			f.used.Store(true)
+		}
+	}
+	at, err := f.standOn(ctx, c)
+	if err != nil {
+		return err
+	}
+	return request(at)
 }
 
 func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	at := f.at.Load()
-	if at != nil && at.c == c && (f.isRoot || at.moves == f.s.moves.Load()) {
+	if at != nil && at.c == c && (f.isRoot || at.opened || at.moves == f.s.moves.Load()) {
 		return at, nil
 	}
 	if f.isRoot {
@@ -94,7 +137,24 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	moves := f.s.moves.Load()
+	for tries := 0; ; tries++ {
+		moves := f.s.moves.Load()
+		at, err := f.standAgain(ctx, c, moves)
+		if !errors.Is(err, syscall.ESTALE) || tries == maxMoves || !f.s.moved(ctx, c, moves) {
+			return at, err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// maxMoves is how many renames that overtake its walk a fid follows.
+const maxMoves = 4
+
+// standAgain is standOn with busy held, for a fid that has no number on c, or
+// perhaps not that of its path. moves was read before.
+func (f *Fid) standAgain(ctx context.Context, c *conn, moves uint64) (*standing, error) {
 	f.s.mu.Lock()
 	path, ok := f.name.pathLocked()
 	f.s.mu.Unlock()
@@ -113,14 +173,21 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	if !ok {
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
 	}
-	num, qid, err := c.walk(ctx, c.root, path)
+	if !f.open {
+		release, err := f.s.queue(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	num, qid, err := f.walkAgain(ctx, c, path)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	at = &standing{c: c, num: num, path: strings.Join(path, "/"), moves: moves}
+	at := &standing{c: c, num: num, opened: f.open, path: strings.Join(path, "/"), moves: moves}
 	if len(path) > 0 && !qid.same(f.qid) {
 		c.clunk(num)
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
@@ -131,101 +198,41 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 			return nil, err
 		}
 	}
+	f.take(at)
 	if old != nil && old.c == c {
-		f.left = append(f.left, *old)
+		f.retire(old, 1)
 	}
-	f.at.Store(at)
 	return at, nil
 }
 
-// maxStrikes is how many connections in a row may be lost under a request, each
-// at once or by a reply that makes no sense, before the request itself is taken
-// for the reason and its caller is told. Other losses, and servers that cannot be
-// reached, do not count: those who wait are bounded by the hold time.
-const maxStrikes = 16
-
-// do runs a request on the fid, again on the next connection if this one is lost
-// and the context lets it wait.
-func (f *Fid) do(ctx context.Context, op string, request func(at *standing) error) error {
-	_, noWait := ctx.Value(holdKey{}).(hold)
-	var lostSince time.Time
-	for strikes := 0; ; {
-		c, err := f.s.use(ctx)
-		if err == nil {
-			var at *standing
-			if at, err = f.standOn(ctx, c); err == nil {
-				err = request(at)
-			}
-		}
-		if err == nil {
-			return nil
-		}
-		var verdict *Error // of the hold time, if it says lost
-		if !isLost(err) || noWait || c == nil || errors.As(err, &verdict) {
-			return fail(op, f.Path(), err)
-		}
-		if lostSince.IsZero() {
-			lostSince = time.Now()
-		}
-		if hold := f.s.o.HoldTimeout; hold > 0 && time.Since(lostSince) > hold {
-			return &Error{Op: op, Path: f.Path(), Errno: syscall.ETIMEDOUT, Ename: err.Error(), lost: true}
-		}
-		if time.Since(c.born) >= f.s.o.BackoffMax && !errors.Is(err, syscall.EPROTO) {
-			strikes = 0
-		} else if strikes++; strikes == maxStrikes {
-			return fail(op, f.Path(), err)
-		}
+// retire gives up a number that the fid had, with busy held; later, if calls may
+// still use it. pins is how many of them the caller has.
+func (f *Fid) retire(old *standing, pins int32) {
+	f.left = append(f.left, *old)
+	if f.pins.Load() > pins {
+		return
 	}
+	for _, at := range f.left {
+		at.c.clunk(at.num)
+	}
+	f.left = nil
 }
-
-// once is do for requests that change the tree: it is repeated only if nothing
-// of it was sent, or if happened tells that it was not obeyed. happened looks what
-// became of a request that was perhaps obeyed before the connection was lost.
-func (f *Fid) once(ctx context.Context, op string, request func(at *standing) error, happened func(ctx context.Context) (fate, error)) error {
-	doubt := false
-	err := f.do(ctx, op, func(at *standing) error {
-		if doubt {
-			switch was, err := happened(ctx); {
-			case err != nil:
-				return err
-			case was == obeyed:
-				return nil
-			case was == unknown:
-				return &Error{Errno: syscall.EIO, Ename: "ambiguous: the connection was lost while the request was under way, and it cannot be told whether the server obeyed it"}
-			}
-			doubt = false
-		}
-		err := request(at)
-		var l *lostError
-		if errors.As(err, &l) && !l.unsent {
-			doubt = true
-		}
-		return err
-	})
-	return err
-}
-
-// A fate is what became of a request that was not answered.
-type fate int
-
-const (
-	unknown fate = iota
-	obeyed
-	not
-)
 
 // Clunk gives the fid up. The server is told without waiting for its answer.
 func (f *Fid) Clunk() {
 	if f.isRoot || f.clunked.Swap(true) {
 		return
 	}
-	if at := f.at.Load(); at != nil {
+	if at := f.s.numbers.remove(f); at != nil {
 		at.c.clunk(at.num)
 	}
 	for _, at := range f.left {
 		at.c.clunk(at.num)
 	}
 	f.s.mu.Lock()
+	if f.name.fid == f {
+		f.name.fid = nil
+	}
 	f.name.releaseLocked()
 	f.s.mu.Unlock()
 }
@@ -241,15 +248,31 @@ func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
 	case <-ctx.Done():
 		return false
 	}
-	f.s.mu.Lock()
-	defer f.s.mu.Unlock()
-	if _, ok := f.name.pathLocked(); ok || f.isRoot {
+	if f.isRoot || !f.swapNames(by) {
 		return false
 	}
-	f.name, by.name = by.name, f.name
-	if !f.open {
-		by.at.Store(f.at.Swap(by.at.Load()))
+	if f.open {
+		return true
 	}
+	if old := f.s.numbers.give(f, by); old != nil {
+		f.retire(old, 0)
+	}
+	return true
+}
+
+// swapNames gives f the name of by, and by the removed one that f has.
+func (f *Fid) swapNames(by *Fid) bool {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if !f.name.goneLocked() {
+		return false
+	}
+	for _, x := range []*Fid{f, by} {
+		if x.name.fid == x {
+			x.name.fid = nil
+		}
+	}
+	f.name, by.name = by.name, f.name
 	return true
 }
 

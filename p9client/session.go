@@ -25,6 +25,7 @@ type Options struct {
 	RequestTimeout time.Duration // of silence of the server, while it owes replies; 30 s
 	BackoffMin     time.Duration // between attempts to reconnect; 50 ms
 	BackoffMax     time.Duration // 2 s
+	MaxFids        int           // fids with a number on the connection, open ones beyond that too; 16384, below 0: any number
 	HoldTimeout    time.Duration // calls wait for a lost connection so long after the loss; 0: for ever, below 0: not at all
 	Log            *slog.Logger  // nil: silent
 }
@@ -37,6 +38,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Msize == 0 {
 		o.Msize = 1<<20 + ioHeaderLen
+	}
+	if o.MaxFids == 0 {
+		o.MaxFids = defaultMaxFids
 	}
 	def(&o.DialTimeout, 10*time.Second)
 	def(&o.RequestTimeout, 30*time.Second)
@@ -67,18 +71,23 @@ type Session struct {
 	wg     sync.WaitGroup
 	root   *Fid
 
-	moves atomic.Uint64 // grows with every rename and removal
+	numbers numbers
+	rewalks chan struct{} // capacity: maxRewalks
+	moves   atomic.Uint64 // grows with every rename and removal
 
-	mu   sync.Mutex // guards what follows, and the tree of names
-	conn *conn      // nil while down
-	link Link
-	news chan struct{} // closed when link changes
+	mu      sync.Mutex // guards what follows, and the tree of names
+	conn    *conn      // nil while down
+	link    Link
+	news    chan struct{} // closed when link changes
+	renames int           // under way
+	settled chan struct{} // if not nil, closed when one of them ends
 }
 
 // Dial connects, agrees on 9P2000.L and attaches. The error names what failed
 // and the remedy.
 func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
-	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{})}
+	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{}), rewalks: make(chan struct{}, maxRewalks)}
+	s.numbers.max = max(s.o.MaxFids, 0)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.root = &Fid{s: s, name: new(name), busy: make(chan struct{}, 1), isRoot: true}
 	s.root.name.refs = 1
@@ -88,6 +97,7 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 		return nil, err
 	}
 	s.root.qid = qid
+	s.numbers.begin(c)
 	s.conn = c
 	s.link = Link{Up: true, Generation: 1, Since: time.Now()}
 	s.wg.Go(s.keep)
@@ -150,10 +160,12 @@ func (s *Session) keep() {
 		case <-c.lost:
 		case <-s.ctx.Done():
 			c.close(syscall.ENOTCONN)
+			s.numbers.begin(nil)
 			s.down(c.generation, syscall.ENOTCONN, began)
 			return
 		}
 		c.close(nil)
+		s.numbers.begin(nil)
 		quick := time.Since(began) < s.o.BackoffMax
 		if !quick {
 			b.Reset()
@@ -203,6 +215,7 @@ func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait 
 		wait = true
 		c, _, err := s.connect(s.ctx, generation)
 		if err == nil {
+			s.numbers.begin(c)
 			s.setLink(c, Link{Up: true, Generation: generation, Since: time.Now()})
 			return c
 		}
@@ -223,8 +236,8 @@ func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, e
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	msize, err := version(nc, s.o.Msize)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	if !stop() {
+		err = fmt.Errorf("no answer to Tversion: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		nc.Close()
