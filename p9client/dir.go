@@ -80,6 +80,8 @@ func (f *Fid) Link(ctx context.Context, target *Fid, elem string) error {
 	if !validName(elem) {
 		return &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL}
 	}
+	target.pins.Add(1)
+	defer target.pins.Add(-1)
 	return f.once(ctx, op, func(at *standing) error {
 		to, err := target.stand(ctx)
 		if err == nil && to.c != at.c {
@@ -173,6 +175,8 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	if !validName(oldElem) || !validName(newElem) {
 		return &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL}
 	}
+	ctx, done := f.renaming(ctx, dir)
+	defer done()
 	src, known := f.childQid(oldElem)
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)

@@ -39,7 +39,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 			return err
 		}
 		f.open, f.flags = true, flags&^uint32(actOnce)
-		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit, moves: at.moves})
+		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit, opened: true, moves: at.moves})
 		return nil
 	})
 }
@@ -94,7 +94,7 @@ func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) 
 		}
 		g = f.derive(at.c, []string{elem}, qid)
 		g.open, g.flags = true, keep
-		g.at.Store(&standing{c: at.c, num: num, iounit: iounit})
+		g.take(&standing{c: at.c, num: num, iounit: iounit, opened: true})
 		return nil
 	}, func(ctx context.Context) (fate, error) {
 		return f.look(ctx, elem, func(Qid) fate {
@@ -141,7 +141,7 @@ func (at *standing) find(ctx context.Context, elem string) (qid Qid, found bool,
 // leaves no doubt about it.
 func unsent(err error) error {
 	if l, ok := err.(*lostError); ok {
-		return &lostError{cause: l.cause, unsent: true}
+		return &lostError{cause: l.cause, unsent: true, tried: l.tried || !l.unsent}
 	}
 	return err
 }

@@ -99,7 +99,7 @@ func (f *Fid) Walk(ctx context.Context, names ...string) (*Fid, error) {
 		g = f.derive(at.c, names, qid)
 		// moves 0: the path is looked at again before the first use. It may have
 		// changed while the Twalk was under way.
-		g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
+		g.take(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
 		return nil
 	})
 	return g, err
