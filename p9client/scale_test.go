@@ -1,0 +1,215 @@
+package p9client
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// flap cuts the connections again and again, in times between 2 and 100 ms, until
+// stop is called, which returns how often.
+func (s *server) flap(seed uint64) (stop func() int) {
+	end, ended := make(chan struct{}), make(chan int)
+	go func() {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		for cuts := 0; ; cuts++ {
+			select {
+			case <-time.After(time.Duration(2+rnd.IntN(99)) * time.Millisecond):
+				s.cut()
+			case <-end:
+				ended <- cuts
+				return
+			}
+		}
+	}()
+	return func() int { close(end); return <-ended }
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// 100,000 fids, a link that is cut all the time: every one is usable in the end.
+// What was found again is not walked twice on a connection, and there is one dial
+// for each loss.
+func TestHundredThousandFidsAndAFlappingLink(t *testing.T) {
+	const files, callers = 100_000, 512
+	s := startServer(t)
+	s.quick = true
+	x := s.dial(Options{MaxFids: -1})
+	paths := s.grow(files)
+	before := heap()
+	fids := walkAll(t, x, paths)
+	walked := heap()
+	s.cut()
+
+	seed := uint64(time.Now().UnixNano())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	walks, began := s.count(twalk), time.Now()
+	stop := s.flap(seed)
+	each(files, callers, func(i int) {
+		if err := isItself(ctx, fids[i]); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	})
+	took, cuts := time.Since(began), stop()
+	walks = s.count(twalk) - walks
+	after := heap()
+	t.Logf("%v, %d cuts, %d Twalks for %d fids; bytes a fid: %d when walked, %d at the end",
+		took.Round(time.Millisecond), cuts, walks, files, (walked-before)/files, (after-before)/files)
+	if most := files + (cuts+1)*callers; walks > most {
+		t.Errorf("seed %d: %d Twalks, with %d cuts under %d calls there may be %d", seed, walks, cuts, callers, most)
+	}
+	if after > before+2*(walked-before) {
+		t.Errorf("seed %d: %d bytes of heap before, %d when all was walked, %d at the end", seed, before, walked, after)
+	}
+	s.mu.Lock()
+	if s.dials > cuts+2 {
+		t.Errorf("seed %d: %d dials for %d losses", seed, s.dials, cuts+1)
+	}
+	s.mu.Unlock()
+	runtime.KeepAlive(fids)
+}
+
+// All callers at once wait for the connection, which comes and goes; each gets
+// its answer.
+func TestManyCallersWaitOnAFlappingLink(t *testing.T) {
+	s := startServer(t)
+	s.quick = true
+	x := s.dial(Options{MaxFids: 1000})
+	fids := walkAll(t, x, s.grow(5000))
+	s.stop()
+	eventually(t, "the loss is noticed", func() bool { return !x.Link().Up })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var waiting atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		each(len(fids), len(fids), func(i int) {
+			waiting.Add(1)
+			if err := isItself(ctx, fids[i]); err != nil {
+				t.Error(err)
+			}
+		})
+		done <- nil
+	}()
+	eventually(t, "all wait", func() bool { return waiting.Load() == int64(len(fids)) })
+	s.listen()
+	stop := s.flap(1)
+	within(t, time.Minute, done)
+	stop()
+}
+
+// After a reconnect nothing is walked that nobody needs, and what was found again
+// stays so for as long as the connection.
+func TestFidsAreFoundAgainOnlyWhenNeeded(t *testing.T) {
+	s := startServer(t)
+	x := s.dial(Options{})
+	fids := walkAll(t, x, s.grow(300))
+	for range 3 {
+		s.cut()
+		before := s.count(twalk)
+		for _, f := range append(fids[:20], fids[:10]...) {
+			check(t, isItself(t.Context(), f))
+		}
+		if n := s.count(twalk) - before; n != 20 {
+			t.Errorf("%d Twalks for 20 of 300 fids", n)
+		}
+	}
+}
+
+// While thousands of fids are walked again and the server does not answer, what
+// is open passes them.
+func TestOpenFidsPassTheQueue(t *testing.T) {
+	s := startServer(t)
+	s.add("dirty", 0, "")
+	x := s.dial(Options{})
+	fids := walkAll(t, x, s.grow(1000))
+	dirty := open(t, x, syscall.O_RDWR, "dirty")
+	held := make(chan func(), len(fids))
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ != twalk || strings.HasSuffix(string(m.body), "dirty") {
+			return false
+		}
+		held <- func() { p.obey(m) }
+		return true
+	})
+	s.cut()
+	done := make(chan error, 1)
+	go func() {
+		each(len(fids), len(fids), func(i int) {
+			if err := isItself(t.Context(), fids[i]); err != nil {
+				t.Error(err)
+			}
+		})
+		done <- nil
+	}()
+	eventually(t, "the queue is full", func() bool { return len(x.rewalks) == maxRewalks && len(held) == maxRewalks })
+	wrote := make(chan error, 1)
+	go func() {
+		for {
+			_, err := dirty.WriteAt(t.Context(), []byte("new"), 0)
+			if !disconnected(err) {
+				wrote <- err
+				return
+			}
+		}
+	}()
+	check(t, within(t, 10*time.Second, wrote))
+	s.setHook(nil)
+	for range maxRewalks {
+		obey := <-held
+		s.others(obey)
+	}
+	within(t, 30*time.Second, done)
+}
+
+// A server that ends every connection at once is dialed at growing intervals.
+func TestBackOffOfAServerThatKeepsFailing(t *testing.T) {
+	s := startServer(t)
+	x := s.dial(Options{BackoffMax: 80 * time.Millisecond})
+	dials := make(chan time.Time, 1000)
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ == tversion {
+			dials <- time.Now()
+			p.nc.Close()
+		}
+		return m.typ == tversion
+	})
+	s.cut()
+	var at []time.Time
+	for range 20 {
+		select {
+		case when := <-dials:
+			at = append(at, when)
+		case <-time.After(30 * time.Second):
+			t.Fatal("dials no more")
+		}
+	}
+	// 1 ms, half as much more each time, 80 ms from the twelfth on; less 30 % of jitter.
+	if d := at[19].Sub(at[0]); d < 500*time.Millisecond {
+		t.Errorf("20 dials in %v", d)
+	}
+	var last []string
+	same := true
+	for i := 15; i < 20; i++ {
+		d := at[i].Sub(at[i-1])
+		last = append(last, fmt.Sprint(d))
+		same = same && (d-at[15].Sub(at[14])).Abs() < 100*time.Microsecond
+	}
+	if same {
+		t.Error("no jitter:", last)
+	}
+	s.setHook(nil)
+	eventually(t, "connected again", func() bool { return x.Link().Up })
+}
