@@ -277,14 +277,11 @@ func TestRequestsThatAreObeyedLate(t *testing.T) {
 func TestPoisonousChangesEnd(t *testing.T) {
 	for _, v := range verbs() {
 		t.Run(v.name, func(t *testing.T) {
-			s, x := v.start(t, func(s *server, p *peer, m msg, before int) bool { p.nc.Close(); return true })
+			_, x := v.start(t, func(s *server, p *peer, m msg, before int) bool { p.nc.Close(); return true })
 			done := make(chan error, 1)
 			go func() { done <- v.call(x) }()
 			if err := within(t, 30*time.Second, done); !disconnected(err) {
 				t.Error(err)
-			}
-			if n := s.count(v.typ); n > maxStrikes {
-				t.Errorf("sent %d times", n)
 			}
 		})
 	}

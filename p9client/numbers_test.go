@@ -414,3 +414,32 @@ func TestFidsFollowARenameUnderWay(t *testing.T) {
 		t.Error(f.Path())
 	}
 }
+
+// What it costs to find that a fid has its number: nothing is allocated, and no
+// lock is taken.
+func BenchmarkStanding(b *testing.B) {
+	s := startServer(b)
+	s.add("f", 0, "hello")
+	x := s.dial(Options{})
+	walked, err := x.Root().Walk(b.Context(), "f")
+	check(b, err)
+	opened, err := x.Root().Walk(b.Context(), "f")
+	check(b, err)
+	check(b, opened.Open(b.Context(), syscall.O_RDONLY))
+	c, err := x.use(b.Context())
+	check(b, err)
+	ctx := b.Context()
+	for _, f := range []struct {
+		name string
+		fid  *Fid
+	}{{"walked", walked}, {"open", opened}} {
+		b.Run(f.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					f.fid.on(ctx, c, func(*standing) error { return nil })
+				}
+			})
+		})
+	}
+}

@@ -135,7 +135,7 @@ func TestFailModeDoesNotWait(t *testing.T) {
 // A request under which every connection is lost ends, also if held for ever.
 func TestPoisonEnds(t *testing.T) {
 	s := startServer(t)
-	x := s.dial(Options{})
+	x := s.dial(Options{BackoffMax: 50 * time.Millisecond}) // a shorter life is a strike
 	s.setHook(func(p *peer, m msg) bool {
 		if m.typ == tgetattr {
 			p.nc.Close()

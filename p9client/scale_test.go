@@ -86,8 +86,8 @@ func TestHundredThousandFidsAndAFlappingLink(t *testing.T) {
 func TestManyCallersWaitOnAFlappingLink(t *testing.T) {
 	s := startServer(t)
 	s.quick = true
-	x := s.dial(Options{MaxFids: 1000})
-	fids := walkAll(t, x, s.grow(5000))
+	x := s.dial(Options{MaxFids: 500})
+	fids := walkAll(t, x, s.grow(2000))
 	s.stop()
 	eventually(t, "the loss is noticed", func() bool { return !x.Link().Up })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

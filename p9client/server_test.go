@@ -14,7 +14,7 @@ import (
 
 // A server is a little 9P2000.L server in memory. hook sees each request first.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	path string // of the socket
 	l    net.Listener
 	wg   sync.WaitGroup
@@ -44,7 +44,7 @@ type peer struct {
 	fids map[uint32]*node
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t testing.TB) *server {
 	s := &server{t: t, path: filepath.Join(t.TempDir(), "9p"), peers: map[*peer]bool{}}
 	s.root = s.newNode(QTDIR)
 	s.listen()
@@ -337,7 +337,7 @@ func (p *peer) obey(m msg) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
