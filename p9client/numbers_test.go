@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -307,7 +306,13 @@ func TestNumbersOfCallsUnderWay(t *testing.T) {
 			from.obey(held) // complains of an unknown fid
 			s.mu.Unlock()
 			check(t, within(t, 10*time.Second, done))
+			if n := f.pins.Load(); n != 0 {
+				t.Errorf("%d pins are left", n)
+			}
 			f.Clunk()
+			if _, err := f.GetAttr(t.Context()); !errors.Is(err, syscall.EBADF) {
+				t.Error("after Clunk:", err)
+			}
 		})
 	}
 }
@@ -368,6 +373,15 @@ func TestDeepFidsAreWalkedFromTheirDirectory(t *testing.T) {
 	if n := walks(fids[0]); n != 1+3 {
 		t.Errorf("%d Twalks, want 4", n)
 	}
+	// One that a rename has moved may be another one, on servers that know a fid by
+	// its path, and is not walked from until it was looked at again.
+	check(t, x.Root().Rename(t.Context(), dir[0], x.Root(), "renamed"))
+	if n := walks(fids[0]); n != 3 {
+		t.Errorf("%d Twalks after a rename, want 3", n)
+	}
+	if n := walks(d, fids[1]); n != 3+1 {
+		t.Errorf("%d Twalks for the directory and another file after a rename, want 4", n)
+	}
 	d.Clunk()
 	s.cut()
 	if n := walks(fids[0]); n != 3 {
@@ -387,29 +401,23 @@ func TestFidsFollowARenameUnderWay(t *testing.T) {
 	s.cut()
 	eventually(t, "connected again", func() bool { return x.Link().Up && x.Link().Generation == 2 })
 	answer := make(chan func(), 1)
-	s.setHook(func(p *peer, m msg) bool {
-		switch {
-		case m.typ == trenameat:
-			s.root.kids["e"] = d
-			delete(s.root.kids, "d")
-			answer <- func() { p.reply(m) }
-			return true
-		case m.typ == twalk && strings.Contains(string(m.body), "f"):
-			p.obey(m) // there is no d now
-			select {
-			case reply := <-answer:
-				reply()
-			default:
-			}
-			return true
-		}
-		return false
+	s.once(trenameat, func(p *peer, m msg) {
+		s.root.kids["e"] = d
+		delete(s.root.kids, "d")
+		answer <- func() { p.reply(m) }
 	})
-	renamed := make(chan error, 1)
+	renamed, found := make(chan error, 1), make(chan error, 1)
 	go func() { renamed <- x.Root().Rename(t.Context(), "d", x.Root(), "e") }()
 	eventually(t, "the server has renamed", func() bool { return len(answer) == 1 })
-	check(t, isItself(t.Context(), f))
+	go func() { found <- isItself(t.Context(), f) }()
+	eventually(t, "the fid was not found, and waits", func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.settled != nil
+	})
+	s.others(<-answer)
 	check(t, within(t, 10*time.Second, renamed))
+	check(t, within(t, 10*time.Second, found))
 	if f.Path() != "e/f" {
 		t.Error(f.Path())
 	}
@@ -442,4 +450,19 @@ func BenchmarkStanding(b *testing.B) {
 			})
 		})
 	}
+}
+
+// A rename in a directory that is gone does not wait for its own end.
+func TestRenameInAStaleDirectoryEnds(t *testing.T) {
+	s := startServer(t)
+	s.add("d", QTDIR, "")
+	x := s.dial(Options{})
+	d, err := x.Root().Walk(t.Context(), "d")
+	check(t, err)
+	defer d.Clunk()
+	s.others(func() { delete(s.root.kids, "d") })
+	s.cut()
+	done := make(chan error, 1)
+	go func() { done <- d.Rename(t.Context(), "a", d, "b") }()
+	want(t, within(t, 10*time.Second, done), syscall.ESTALE)
 }

@@ -2,9 +2,9 @@ package p9client
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -119,11 +119,16 @@ func TestFidsAreFoundAgainOnlyWhenNeeded(t *testing.T) {
 	for range 3 {
 		s.cut()
 		before := s.count(twalk)
-		for _, f := range append(fids[:20], fids[:10]...) {
+		for _, f := range slices.Concat(fids[:20], fids[:10]) {
 			check(t, isItself(t.Context(), f))
 		}
 		if n := s.count(twalk) - before; n != 20 {
 			t.Errorf("%d Twalks for 20 of 300 fids", n)
+		}
+		for _, f := range fids[20:] { // nor do they keep a dead connection from being collected
+			if f.at.Load() != nil {
+				t.Fatal("a fid knows a connection that is lost")
+			}
 		}
 	}
 }
@@ -174,42 +179,91 @@ func TestOpenFidsPassTheQueue(t *testing.T) {
 	within(t, 30*time.Second, done)
 }
 
+// A call that waits for its turn is not taken for the reason of the losses that
+// it sees.
+func TestLossesInTheQueueAreNoStrikes(t *testing.T) {
+	s := startServer(t)
+	s.add("f", 0, "")
+	x := s.dial(Options{BackoffMax: 30 * time.Millisecond})
+	f, err := x.Root().Walk(t.Context(), "f")
+	check(t, err)
+	for range maxRewalks {
+		x.rewalks <- struct{}{}
+	}
+	s.cut()
+	done := make(chan error, 1)
+	go func() { done <- isItself(t.Context(), f) }()
+	for g := range uint64(maxStrikes + 4) {
+		eventually(t, "it is in the queue", func() bool {
+			l := x.Link()
+			return l.Up && l.Generation == g+2 && len(f.busy) == 1
+		})
+		s.cut()
+	}
+	for range maxRewalks {
+		<-x.rewalks
+	}
+	check(t, within(t, 10*time.Second, done))
+}
+
 // A server that ends every connection at once is dialed at growing intervals.
 func TestBackOffOfAServerThatKeepsFailing(t *testing.T) {
-	s := startServer(t)
-	x := s.dial(Options{BackoffMax: 80 * time.Millisecond})
-	dials := make(chan time.Time, 1000)
-	s.setHook(func(p *peer, m msg) bool {
-		if m.typ == tversion {
-			dials <- time.Now()
-			p.nc.Close()
+	for _, test := range []struct {
+		name string
+		typ  uint8
+	}{{"before Rversion", tversion}, {"after Rattach", tattach}} {
+		t.Run(test.name, func(t *testing.T) {
+			s := startServer(t)
+			x := s.dial(Options{BackoffMax: 40 * time.Millisecond})
+			dials := make(chan time.Time, 10_000)
+			s.setHook(func(p *peer, m msg) bool {
+				if m.typ != test.typ {
+					return false
+				}
+				dials <- time.Now()
+				if m.typ == tattach {
+					p.obey(m)
+				}
+				p.nc.Close()
+				return true
+			})
+			s.cut()
+			var first, last time.Time
+			for i := range 20 {
+				select {
+				case last = <-dials:
+				case <-time.After(30 * time.Second):
+					t.Fatal("dials no more")
+				}
+				if i == 0 {
+					first = last
+				}
+			}
+			// 1 ms, half as much more each time, 40 ms from the tenth on; less 30 % of jitter.
+			if d := last.Sub(first); d < 300*time.Millisecond {
+				t.Errorf("20 dials in %v", d)
+			}
+			s.setHook(nil)
+			eventually(t, "connected again", func() bool { return x.Link().Up })
+		})
+	}
+}
+
+func TestBackOffHasJitter(t *testing.T) {
+	const most = time.Second
+	b := Options{BackoffMin: time.Millisecond, BackoffMax: most}.backOff()
+	different := map[time.Duration]bool{}
+	for i := range 50 {
+		switch d := b.NextBackOff(); {
+		case d <= 0 || d > most*13/10:
+			t.Errorf("%d: %v", i, d)
+		case i >= 20 && d < most*7/10:
+			t.Errorf("%d: %v does not grow", i, d)
+		default:
+			different[d] = true
 		}
-		return m.typ == tversion
-	})
-	s.cut()
-	var at []time.Time
-	for range 20 {
-		select {
-		case when := <-dials:
-			at = append(at, when)
-		case <-time.After(30 * time.Second):
-			t.Fatal("dials no more")
-		}
 	}
-	// 1 ms, half as much more each time, 80 ms from the twelfth on; less 30 % of jitter.
-	if d := at[19].Sub(at[0]); d < 500*time.Millisecond {
-		t.Errorf("20 dials in %v", d)
+	if len(different) < 45 {
+		t.Errorf("%d different intervals of 50", len(different))
 	}
-	var last []string
-	same := true
-	for i := 15; i < 20; i++ {
-		d := at[i].Sub(at[i-1])
-		last = append(last, fmt.Sprint(d))
-		same = same && (d-at[15].Sub(at[14])).Abs() < 100*time.Microsecond
-	}
-	if same {
-		t.Error("no jitter:", last)
-	}
-	s.setHook(nil)
-	eventually(t, "connected again", func() bool { return x.Link().Up })
 }

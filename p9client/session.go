@@ -146,13 +146,20 @@ func (s *Session) setLink(c *conn, l Link) {
 	s.news = make(chan struct{})
 }
 
+// backOff returns the intervals between attempts to connect: growing, with jitter,
+// so that the clients of a server that was away do not all come back at once.
+func (o Options) backOff() *backoff.ExponentialBackOff {
+	b := &backoff.ExponentialBackOff{
+		InitialInterval: o.BackoffMin, MaxInterval: o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
+	}
+	b.Reset()
+	return b
+}
+
 // keep notices the loss of the connection and makes the next one, until Close.
 func (s *Session) keep() {
 	c := s.conn
-	b := &backoff.ExponentialBackOff{
-		InitialInterval: s.o.BackoffMin, MaxInterval: s.o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
-	}
-	b.Reset()
+	b := s.o.backOff()
 	var since time.Time // from when the hold time runs
 	for {
 		began := time.Now()
