@@ -159,12 +159,18 @@ func TestRequestsInDoubtAndOtherClients(t *testing.T) {
 	intrude := func(name string) func(s *server) {
 		return func(s *server) { s.root.kids[name] = s.newNode(0) }
 	}
+	anotherTree := func(s *server) {
+		s.root = s.newNode(QTDIR)
+	}
 	for _, test := range []struct {
 		name, verb string
 		loss       int
 		other      func(s *server)
 	}{
 		{"made again", "unlink", 1, intrude("f")},
+		{"another tree", "unlink", 0, anotherTree},
+		{"another tree", "mkdir", 0, anotherTree},
+		{"another tree", "create", 0, anotherTree},
 		{"source removed", "rename", 0, func(s *server) { delete(s.root.kids, "f") }},
 		{"replaced", "rename", 1, intrude("new")},
 		{"source made again", "rename", 1, intrude("f")},

@@ -140,7 +140,7 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	for tries := 0; ; tries++ {
 		moves := f.s.moves.Load()
 		at, err := f.standAgain(ctx, c, moves)
-		if !errors.Is(err, syscall.ESTALE) || tries == maxMoves || !f.s.moved(ctx, c, moves) {
+		if !errors.Is(err, syscall.ESTALE) || f.removed() || tries == maxMoves || !f.s.moved(ctx, c, moves) {
 			return at, err
 		}
 		if ctx.Err() != nil {

@@ -466,3 +466,16 @@ func TestRenameInAStaleDirectoryEnds(t *testing.T) {
 	go func() { done <- d.Rename(t.Context(), "a", d, "b") }()
 	want(t, within(t, 10*time.Second, done), syscall.ESTALE)
 }
+
+func TestIounitIsKnownWhileDisconnected(t *testing.T) {
+	s := startServer(t)
+	n := s.add("f", 0, "")
+	s.once(tlopen, func(p *peer, m msg) { p.reply(m, append(qidBytes(n.qid), le32(512)...)...) })
+	x := s.dial(Options{})
+	f := open(t, x, syscall.O_RDONLY, "f")
+	s.stop()
+	eventually(t, "the loss is noticed", func() bool { return !x.Link().Up })
+	if n := f.MaxIO(); n != 512 {
+		t.Error(n)
+	}
+}

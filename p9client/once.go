@@ -9,8 +9,9 @@ import (
 
 // maxStrikes is how many connections in a row may be lost under a request, each
 // at once or by a reply that makes no sense, before the request itself is taken
-// for the reason and its caller is told. Losses before it was sent, others, and servers that cannot be
-// reached, do not count: those who wait are bounded by the hold time.
+// for the reason and its caller is told. Losses before it was sent, other losses,
+// and servers that cannot be reached, do not count: those who wait are bounded by
+// the hold time.
 const maxStrikes = 16
 
 // do runs a request on the fid, again on the next connection if this one is lost
@@ -57,12 +58,17 @@ func wasUnsent(err error) bool {
 
 // once is do for requests that change the tree: it is repeated only if nothing
 // of it was sent, or if happened tells that it was not obeyed. happened looks what
-// became of a request that was perhaps obeyed before the connection was lost.
+// became of a request that was perhaps obeyed before the connection was lost. It
+// looks on the connection that the request will be sent on, and in the same tree.
 func (f *Fid) once(ctx context.Context, op string, request func(at *standing) error, happened func(ctx context.Context) (fate, error)) error {
+	var tree Qid
 	doubt, again := false, false
 	return f.do(ctx, op, func(at *standing) error {
 		if doubt {
-			was, err := happened(ctx)
+			if !at.c.rootQid.same(tree) {
+				return verdict(unknown, nil)
+			}
+			was, err := happened(AtGeneration(ctx, at.c.generation))
 			if err != nil || was != not {
 				return verdict(was, err)
 			}
@@ -72,12 +78,14 @@ func (f *Fid) once(ctx context.Context, op string, request func(at *standing) er
 		var l *lostError
 		switch {
 		case errors.As(err, &l):
-			doubt = doubt || !l.unsent
+			if !l.unsent {
+				doubt, tree = true, at.c.rootQid
+			}
 		case again && (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.ENOENT)):
 			// It may have been obeyed after the look, when it was sent first.
-			was, lookErr := happened(ctx)
+			was, lookErr := happened(AtGeneration(ctx, at.c.generation))
 			if lookErr != nil || was != not {
-				doubt = true
+				doubt, tree = true, at.c.rootQid
 				return verdict(was, lookErr)
 			}
 		}
