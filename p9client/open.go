@@ -30,6 +30,9 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if f.open {
 			return syscall.EBADF
 		}
+		if now := f.at.Load(); now != nil && now.c == at.c {
+			at = now // walked again meanwhile, to where a rename has put it
+		}
 		_, iounit, err := at.c.lopen(ctx, at.num, flags)
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
