@@ -175,7 +175,7 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	if !validName(oldElem) || !validName(newElem) {
 		return &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL}
 	}
-	ctx, done := f.renaming(ctx, dir)
+	ctx, done := f.renaming(ctx, oldElem, dir)
 	defer done()
 	src, known := f.childQid(oldElem)
 	err := f.once(ctx, op, func(at *standing) error {

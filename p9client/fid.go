@@ -91,15 +91,23 @@ func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := f.standOn(ctx, c)
-	if err == nil && !at.opened && !f.isRoot && f.pins.Load() == 0 {
-		f.pins.Add(1)
-		return f.standOn(ctx, c)
+	for tries := 0; ; tries++ {
+		at, err := f.standOn(ctx, c)
+		switch {
+		case f.overtaken(ctx, at, err) && tries < maxMoves:
+		case err == nil && !at.opened && !f.isRoot && f.pins.Load() == 0:
+			f.pins.Add(1) // and look again
+		default:
+			return at, err
+		}
 	}
-	return at, err
 }
 
-// on runs a request with the fid's standing on c.
+// maxMoves is how many renames that overtake a request on a fid it follows.
+const maxMoves = 8
+
+// on runs a request with the fid's standing on c: again if the server does not know
+// the file because the session has renamed it, or what is above it, meanwhile.
 func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error) error {
 	if at := f.at.Load(); at != nil && at.opened && at.c == c {
 		return request(at)
@@ -111,11 +119,20 @@ func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error)
 			f.used.Store(true)
 		}
 	}
-	at, err := f.standOn(ctx, c)
-	if err != nil {
-		return err
+	for tries := 0; ; tries++ {
+		at, err := f.standOn(ctx, c)
+		if err == nil {
+			err = request(at)
+		}
+		if !f.overtaken(ctx, at, err) || tries == maxMoves {
+			return err
+		}
 	}
-	return request(at)
+}
+
+// overtaken reports whether err may be due to a rename under way.
+func (f *Fid) overtaken(ctx context.Context, at *standing, err error) bool {
+	return at != nil && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESTALE)) && f.strayed(ctx, at)
 }
 
 func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
@@ -137,30 +154,20 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	for tries := 0; ; tries++ {
-		moves := f.s.moves.Load()
-		at, err := f.standAgain(ctx, c, moves)
-		if !errors.Is(err, syscall.ESTALE) || f.removed() || tries == maxMoves || !f.s.moved(ctx, c, moves) {
-			return at, err
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-	}
+	return f.standAgain(ctx, c)
 }
 
-// maxMoves is how many renames that overtake its walk a fid follows.
-const maxMoves = 4
-
 // standAgain is standOn with busy held, for a fid that has no number on c, or
-// perhaps not that of its path. moves was read before.
-func (f *Fid) standAgain(ctx context.Context, c *conn, moves uint64) (*standing, error) {
+// perhaps not that of its path. If it is not found, at tells where it was not.
+func (f *Fid) standAgain(ctx context.Context, c *conn) (at *standing, err error) {
+	moves := f.s.moves.Load()
 	f.s.mu.Lock()
 	path, ok := f.name.pathLocked()
 	f.s.mu.Unlock()
+	at = &standing{c: c, path: strings.Join(path, "/"), moves: moves}
 	old := f.at.Load()
 	if old != nil && old.c == c {
-		if f.open || !ok || old.path == strings.Join(path, "/") {
+		if f.open || !ok || old.path == at.path {
 			same := *old
 			same.moves = moves
 			f.at.Store(&same)
@@ -182,15 +189,14 @@ func (f *Fid) standAgain(ctx context.Context, c *conn, moves uint64) (*standing,
 	}
 	num, qid, err := f.walkAgain(ctx, c, path)
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
+		return at, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	at := &standing{c: c, num: num, opened: f.open, path: strings.Join(path, "/"), moves: moves}
 	if len(path) > 0 && !qid.same(f.qid) {
 		c.clunk(num)
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
+		return at, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
 	if f.open {
 		if _, at.iounit, err = c.lopen(ctx, num, f.flags); err != nil {
@@ -198,6 +204,7 @@ func (f *Fid) standAgain(ctx context.Context, c *conn, moves uint64) (*standing,
 			return nil, err
 		}
 	}
+	at.num, at.opened = num, f.open
 	f.take(at)
 	if old != nil && old.c == c {
 		f.retire(old, 1)

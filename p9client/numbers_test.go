@@ -411,9 +411,9 @@ func TestFidsFollowARenameUnderWay(t *testing.T) {
 	eventually(t, "the server has renamed", func() bool { return len(answer) == 1 })
 	go func() { found <- isItself(t.Context(), f) }()
 	eventually(t, "the fid was not found, and waits", func() bool {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		return x.settled != nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(f.busy) == 0 && s.sums[twalk] == 3
 	})
 	s.others(<-answer)
 	check(t, within(t, 10*time.Second, renamed))

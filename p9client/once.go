@@ -69,6 +69,9 @@ func (f *Fid) once(ctx context.Context, op string, request func(at *standing) er
 				return verdict(unknown, nil)
 			}
 			was, err := happened(AtGeneration(ctx, at.c.generation))
+			if f.strayed(ctx, at) {
+				return syscall.ESTALE // look again, where it is now
+			}
 			if err != nil || was != not {
 				return verdict(was, err)
 			}

@@ -75,12 +75,11 @@ type Session struct {
 	rewalks chan struct{} // capacity: maxRewalks
 	moves   atomic.Uint64 // grows with every rename and removal
 
-	mu      sync.Mutex // guards what follows, and the tree of names
-	conn    *conn      // nil while down
-	link    Link
-	news    chan struct{} // closed when link changes
-	renames int           // under way
-	settled chan struct{} // if not nil, closed when one of them ends
+	mu     sync.Mutex // guards what follows, and the tree of names
+	conn   *conn      // nil while down
+	link   Link
+	news   chan struct{} // closed when link changes
+	moving map[place]*move
 }
 
 // Dial connects, agrees on 9P2000.L and attaches. The error names what failed
