@@ -24,6 +24,11 @@
 // numbers and count. If they alone are too many, the bound is exceeded, and the
 // others keep at most 64 numbers, or MaxFids/4.
 //
+// Servers that know a fid by its path lose it when the file is renamed, and one
+// without a number is looked for by its path. A rename that the server has obeyed
+// and not yet answered is therefore waited for, by requests on fids below it that
+// meet ENOENT or ESTALE, at most Options.RequestTimeout; they are then sent again.
+//
 // A path of more than 16 names takes several Twalks; from a directory on the way
 // that has been found again, and whose fid is not open, it takes fewer.
 //
