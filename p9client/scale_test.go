@@ -12,15 +12,19 @@ import (
 	"time"
 )
 
-// flap cuts the connections again and again, in times between 2 and 100 ms, until
-// stop is called, which returns how often.
+// flap cuts the connections again and again, in times between 2 and 100 ms, but
+// not for ever, until stop is called, which returns how often.
 func (s *server) flap(seed uint64) (stop func() int) {
 	end, ended := make(chan struct{}), make(chan int)
 	go func() {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		for cuts := 0; ; cuts++ {
+			var next <-chan time.Time
+			if cuts < 100 {
+				next = time.After(time.Duration(2+rnd.IntN(99)) * time.Millisecond)
+			}
 			select {
-			case <-time.After(time.Duration(2+rnd.IntN(99)) * time.Millisecond):
+			case <-next:
 				s.cut()
 			case <-end:
 				ended <- cuts
