@@ -401,3 +401,46 @@ func TestIounitIsKnownWhileDisconnected(t *testing.T) {
 		t.Error(n)
 	}
 }
+
+// standings calls f for a fid that is walked and for one that is open, with what
+// looks up its number.
+func standings(t testing.TB, f func(name string, number func() error)) {
+	s := startServer(t)
+	s.add("f", 0, "hello")
+	x := s.dial(Options{})
+	c, err := x.use(t.Context())
+	check(t, err)
+	ctx := t.Context()
+	for _, name := range []string{"walked", "open"} {
+		fid, err := x.Root().Walk(ctx, "f")
+		check(t, err)
+		if name == "open" {
+			check(t, fid.Open(ctx, syscall.O_RDONLY))
+		}
+		f(name, func() error { return fid.on(ctx, c, func(*standing) error { return nil }) })
+		fid.Clunk()
+	}
+}
+
+func TestFindingANumberAllocatesNothing(t *testing.T) {
+	standings(t, func(name string, number func() error) {
+		check(t, number())
+		if n := testing.AllocsPerRun(100, func() { number() }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	})
+}
+
+// What it costs to find that a fid has its number. Open fids take part in nothing
+// that others write to.
+func BenchmarkStanding(b *testing.B) {
+	standings(b, func(name string, number func() error) {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					number()
+				}
+			})
+		})
+	})
+}
