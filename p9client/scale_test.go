@@ -4,10 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
-	"slices"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -118,102 +115,6 @@ func TestManyCallersWaitOnAFlappingLink(t *testing.T) {
 	stop := s.flap(1)
 	within(t, time.Minute, done)
 	stop()
-}
-
-// After a reconnect nothing is walked that nobody needs, and what was found again
-// stays so for as long as the connection.
-func TestFidsAreFoundAgainOnlyWhenNeeded(t *testing.T) {
-	s := startServer(t)
-	x := s.dial(Options{})
-	fids := walkAll(t, x, s.grow(300))
-	for range 3 {
-		s.cut()
-		before := s.count(twalk)
-		for _, f := range slices.Concat(fids[:20], fids[:10]) {
-			check(t, isItself(t.Context(), f))
-		}
-		if n := s.count(twalk) - before; n != 20 {
-			t.Errorf("%d Twalks for 20 of 300 fids", n)
-		}
-		for _, f := range fids[20:] { // nor do they keep a dead connection from being collected
-			if f.at.Load() != nil {
-				t.Fatal("a fid knows a connection that is lost")
-			}
-		}
-	}
-}
-
-// While thousands of fids are walked again and the server does not answer, what
-// is open passes them.
-func TestOpenFidsPassTheQueue(t *testing.T) {
-	s := startServer(t)
-	s.add("dirty", 0, "")
-	x := s.dial(Options{})
-	fids := walkAll(t, x, s.grow(1000))
-	dirty := open(t, x, syscall.O_RDWR, "dirty")
-	held := make(chan func(), len(fids))
-	s.setHook(func(p *peer, m msg) bool {
-		if m.typ != twalk || strings.HasSuffix(string(m.body), "dirty") {
-			return false
-		}
-		held <- func() { p.obey(m) }
-		return true
-	})
-	s.cut()
-	done := make(chan error, 1)
-	go func() {
-		each(len(fids), len(fids), func(i int) {
-			if err := isItself(t.Context(), fids[i]); err != nil {
-				t.Error(err)
-			}
-		})
-		done <- nil
-	}()
-	eventually(t, "the queue is full", func() bool { return len(x.rewalks) == maxRewalks && len(held) == maxRewalks })
-	wrote := make(chan error, 1)
-	go func() {
-		for {
-			_, err := dirty.WriteAt(t.Context(), []byte("new"), 0)
-			if !disconnected(err) {
-				wrote <- err
-				return
-			}
-		}
-	}()
-	check(t, within(t, 10*time.Second, wrote))
-	s.setHook(nil)
-	for range maxRewalks {
-		obey := <-held
-		s.others(obey)
-	}
-	within(t, 30*time.Second, done)
-}
-
-// A call that waits for its turn is not taken for the reason of the losses that
-// it sees.
-func TestLossesInTheQueueAreNoStrikes(t *testing.T) {
-	s := startServer(t)
-	s.add("f", 0, "")
-	x := s.dial(Options{BackoffMax: 30 * time.Millisecond})
-	f, err := x.Root().Walk(t.Context(), "f")
-	check(t, err)
-	for range maxRewalks {
-		x.rewalks <- struct{}{}
-	}
-	s.cut()
-	done := make(chan error, 1)
-	go func() { done <- isItself(t.Context(), f) }()
-	for g := range uint64(maxStrikes + 4) {
-		eventually(t, "it is in the queue", func() bool {
-			l := x.Link()
-			return l.Up && l.Generation == g+2 && len(f.busy) == 1
-		})
-		s.cut()
-	}
-	for range maxRewalks {
-		<-x.rewalks
-	}
-	check(t, within(t, 10*time.Second, done))
 }
 
 // A server that ends every connection at once is dialed at growing intervals.
