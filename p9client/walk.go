@@ -151,7 +151,7 @@ func (f *Fid) walked(at *standing, names []string, num uint32, qid Qid) *Fid {
 	g := f.derive(at.c, names, qid)
 	// moves 0: the path is looked at again before the first use. It may have
 	// changed while the Twalk was under way.
-	g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
+	g.take(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
 	return g
 }
 

@@ -46,7 +46,7 @@ func TestFilesAreFoundAfterRenames(t *testing.T) {
 		r.ok(os.Remove(p("e/sub/new")))
 		r.ok(os.Remove(p("e/sub")))
 		r.ok(os.Mkdir(p("e/sub"), 0o700)) // the qid.path may be the old one
-		if !r.plain() { // there a directory has no length
+		if !r.plain() {                   // there a directory has no length
 			stat("e", statSize(t, filepath.Join(r.Dir, "e")))
 		}
 	})
