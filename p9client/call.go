@@ -13,20 +13,28 @@ type call struct {
 	data  []byte // of Tread: where the reader of the connection puts the payload
 	after func() // if not nil, called by the reader when the reply has come
 
+	// Its way onto the connection.
+	kind           kind
+	bytes          int           // of data that it asks for or carries
+	turn           chan struct{} // capacity 1: the call has what it waited for
+	in             *line         // where it waits, with its neighbours
+	before, behind *call
+
 	// The reply, valid after done was told.
 	done  chan struct{} // capacity 1
 	n     int           // bytes of data that are valid
 	body  []byte        // of other replies, without the header
 	err   error
-	small [64]byte // room for short bodies
+	small [160]byte // room for short bodies, up to that of Rgetattr
 }
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1), turn: make(chan struct{}, 1)} }}
 
 // newCall begins a T-message.
 func newCall(typ uint8) *call {
 	cl := callPool.Get().(*call)
 	cl.want = typ + 1
+	cl.kind = kindOf(typ)
 	cl.enc.begin(typ)
 	return cl
 }
@@ -42,7 +50,7 @@ func (cl *call) free() {
 	if cap(cl.enc.b) > 4096 {
 		cl.enc.b = nil
 	}
-	*cl = call{enc: cl.enc, done: cl.done}
+	*cl = call{enc: cl.enc, done: cl.done, turn: cl.turn}
 	callPool.Put(cl)
 }
 

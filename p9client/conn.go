@@ -9,7 +9,6 @@ import (
 )
 
 const (
-	maxCalls  = 256                    // requests in flight on a connection; Tflushes do not count
 	flushBit  = 0x8000                 // of a Tflush's tag: the rest is the tag that it flushes
 	probeTag  = noTag - 1              // of the watchdog's Tflush
 	flushWait = 400 * time.Millisecond // how long an interrupted caller waits for Rflush
@@ -25,16 +24,18 @@ type conn struct {
 	rootQid    Qid    // set before the session sees the connection
 	timeout    time.Duration
 	born       time.Time
-	tags       chan uint16   // those that are free, the longest unused first
 	lost       chan struct{} // closed when the connection is given up
 	wg         sync.WaitGroup
 	heard      atomic.Int64 // when bytes came last, UnixNano
 
-	pen chan struct{} // capacity 1: held by whoever writes to nc
-	now attempt       // guarded by pen
+	pen pen
 
 	mu       sync.Mutex // guards what follows
+	gate     gate
 	slots    [maxCalls]slot
+	penTaken bool   // somebody writes to nc, or is about to
+	outbox   outbox // small messages that wait for the pen
+	large    line   // calls that wait for it, with messages that are not small
 	freeFids []uint32
 	fids     uint32
 	err      error // why it was lost
@@ -48,6 +49,8 @@ type slot struct {
 	receiving bool // the reader of the connection is filling cl
 	giveUp    bool // the caller wants cl back although it is being filled
 	want      uint8
+	kind      kind
+	bytes     int
 	since     time.Time
 	cl        *call // nil: nobody waits. Whoever makes it nil ends the call
 	after     func()
@@ -56,19 +59,18 @@ type slot struct {
 func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *conn {
 	c := &conn{
 		nc: nc, generation: generation, msize: msize, timeout: timeout, born: time.Now(),
-		tags: make(chan uint16, maxCalls), lost: make(chan struct{}), pen: make(chan struct{}, 1),
+		lost: make(chan struct{}), pen: pen{work: make(chan struct{}, 1)},
 	}
-	for tag := range uint16(maxCalls) {
-		c.tags <- tag
-	}
+	c.gate.init()
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
 		}
 	}
-	c.now.fn = c.now.write
+	c.pen.now.fn = c.pen.now.write
 	c.heard.Store(time.Now().UnixNano())
 	c.wg.Go(c.read)
+	c.wg.Go(c.writeWhatWaits)
 	c.wg.Go(c.watch)
 	return c
 }
@@ -83,10 +85,14 @@ func (c *conn) lose(cause error) {
 	}
 	c.err = cause
 	close(c.lost)
-	var orphans []*call
+	var unsent, orphans []*call
 	for i := range c.slots {
 		if s := &c.slots[i]; s.cl != nil && !s.receiving { // else the reader ends it
-			orphans = append(orphans, s.cl)
+			if c.outbox.remove(uint16(i)) {
+				unsent = append(unsent, s.cl)
+			} else {
+				orphans = append(orphans, s.cl)
+			}
 			s.cl = nil
 		}
 	}
@@ -95,8 +101,20 @@ func (c *conn) lose(cause error) {
 		l.SetLinger(0)
 	}
 	c.nc.Close()
+	for _, cl := range unsent {
+		cl.end(&lostError{cause: cause, unsent: true})
+	}
 	for _, cl := range orphans {
 		cl.end(&lostError{cause: cause})
+	}
+}
+
+func (c *conn) isLost() bool {
+	select {
+	case <-c.lost:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -140,6 +158,6 @@ func (c *conn) freeFid(fid uint32) {
 // freeTagLocked gives the tag back unless an answer is still to come.
 func (c *conn) freeTagLocked(tag uint16) {
 	if s := &c.slots[tag]; !s.inFlight && !s.flushing {
-		c.tags <- tag
+		c.gate.exit(tag, s.kind, s.bytes)
 	}
 }

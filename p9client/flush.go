@@ -54,8 +54,8 @@ func (c *conn) waitAll(ctx context.Context, calls []*call) {
 
 // interrupt is wait after the end of ctx: until fctx ends too.
 func (c *conn) interrupt(ctx, fctx context.Context, cl *call) (answered bool, err error) {
-	if c.beginFlush(cl) {
-		c.flush(fctx, cl.tag)
+	if c.flush(cl) {
+		return false, context.Cause(ctx)
 	}
 	select {
 	case <-cl.done:
@@ -75,31 +75,32 @@ func ended(ctx context.Context, cl *call) (answered bool, err error) {
 	return true, cl.err
 }
 
-// beginFlush keeps the tag of cl from being used again before the answer to a
-// Tflush. It reports false if there is nothing to flush.
-func (c *conn) beginFlush(cl *call) bool {
+// flush sends a Tflush of cl's tag, which is not used again before the answer to
+// it. A request that was not written yet is taken back instead, and flush reports
+// true.
+func (c *conn) flush(cl *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &c.slots[cl.tag]
 	if s.cl != cl || s.flushing || c.err != nil {
 		return false
 	}
+	if c.outbox.remove(cl.tag) {
+		s.cl, s.inFlight = nil, false
+		c.freeTagLocked(cl.tag)
+		return true
+	}
 	s.flushing = true
-	return true
+	c.sendFlushLocked(cl.tag, cl.tag|flushBit)
+	return false
 }
 
-// flush sends the Tflush for which beginFlush has made room.
-func (c *conn) flush(ctx context.Context, tag uint16) {
+func (c *conn) sendFlushLocked(oldtag, tag uint16) {
 	var e encoder
 	e.begin(tflush)
-	e.u16(tag)
-	e.finish(tag|flushBit, 0)
-	if begun, _ := c.write(ctx, e.b, nil); !begun {
-		c.mu.Lock()
-		c.slots[tag].flushing = false
-		c.freeTagLocked(tag)
-		c.mu.Unlock()
-	}
+	e.u16(oldtag)
+	e.finish(tag, 0)
+	c.postLocked(tag, e.b, nil)
 }
 
 // flushed takes the answer to a Tflush. Only Rflush means that no reply will

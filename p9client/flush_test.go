@@ -13,7 +13,13 @@ import (
 )
 
 // idle tells whether every tag is free.
-func idle(c *conn) func() bool { return func() bool { return len(c.tags) == maxCalls } }
+func idle(c *conn) func() bool { return func() bool { return freeTags(c) == maxCalls } }
+
+func freeTags(c *conn) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gate.n
+}
 
 // flush(5): a tag that was flushed is not used again before Rflush, also if the
 // reply came.
@@ -33,8 +39,8 @@ func TestTagWaitsForRflush(t *testing.T) {
 	if err := within(t, time.Second, done); err != nil {
 		t.Errorf("a reply that came before Rflush counts, got %v", err)
 	}
-	if len(c.tags) != maxCalls-1 {
-		t.Errorf("%d tags are free", len(c.tags))
+	if freeTags(c) != maxCalls-1 {
+		t.Errorf("%d tags are free", freeTags(c))
 	}
 	for range 2 * maxCalls {
 		go func() { done <- getattr(t.Context(), c) }()
@@ -82,7 +88,7 @@ func TestErrorToTflushKeepsTheTag(t *testing.T) {
 	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if len(c.tags) != maxCalls-1 {
+	if freeTags(c) != maxCalls-1 {
 		t.Error("the tag is free before the reply")
 	}
 	srv.Write(frame(tgetattr+1, m.tag))
@@ -129,27 +135,68 @@ func TestCancelInTheMiddleOfAnRread(t *testing.T) {
 	}
 }
 
+// What was not written because the socket is full is taken back: its tags are
+// free at once, and the server never hears of it.
 func TestCancelWhileTheServerReadsNothing(t *testing.T) {
 	t.Parallel()
-	c, srv := rig(t)
+	c, srv := socketRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 2)
-	for range 2 { // one in the middle of writing, one that waits for it
-		go func() { done <- getattr(ctx, c) }()
-	}
-	eventually(t, "both have tags", func() bool { return len(c.tags) == maxCalls-2 })
-	cancel()
+	done := make(chan error, 5)
+	full := fill(t, c, done)
 	for range 2 {
+		go func() { done <- getattr(ctx, c) }()                               // small
+		go func() { done <- request(ctx, c, twrite, make([]byte, 60_000)) }() // large
+	}
+	eventually(t, "all have tags", func() bool { return freeTags(c) == maxCalls-5 })
+	cancel()
+	for range 4 {
 		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
-	eventually(t, "their tags are free, for nothing was sent", idle(c))
-	go func() { done <- getattr(t.Context(), c) }()
-	srv.Write(frame(tgetattr+1, recv(t, srv).tag))
-	if err := within(t, time.Second, done); err != nil {
-		t.Error(err)
+	if n := freeTags(c); n != maxCalls-1 {
+		t.Errorf("%d tags are free, though nothing was sent", n)
 	}
+	go func() { done <- getattr(t.Context(), c) }()
+	if m := recv(t, srv); m.typ != twrite || len(m.body) != full {
+		t.Errorf("type %d, %d bytes", m.typ, len(m.body))
+	} else {
+		srv.Write(frame(twrite+1, m.tag))
+	}
+	m := recv(t, srv)
+	if m.typ != tgetattr {
+		t.Errorf("type %d was sent", m.typ)
+	}
+	srv.Write(frame(tgetattr+1, m.tag))
+	for range 2 {
+		if err := within(t, time.Second, done); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "all tags are free", idle(c))
+}
+
+// fill sends a Twrite that fills the socket, and returns its size.
+func fill(t *testing.T, c *conn, done chan<- error) int {
+	t.Helper()
+	const size = 8 << 20
+	go func() { done <- request(context.Background(), c, twrite, make([]byte, size)) }()
+	eventually(t, "a Twrite fills the socket", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.penTaken
+	})
+	return size
+}
+
+// request sends a Tread for, or a Twrite of, p, or something small.
+func request(ctx context.Context, c *conn, typ uint8, p []byte) error {
+	cl := newCall(typ)
+	if typ == tread {
+		cl.data, p = p, nil
+	}
+	_, err := c.rpc(ctx, cl, p)
+	return err
 }
 
 // socketRig is rig with a unix socket, which has a buffer and takes writev.
@@ -237,12 +284,20 @@ func TestFlushOfEveryTag(t *testing.T) {
 	c, srv := socketRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, maxCalls+1)
-	for range maxCalls + 1 {
-		go func() { done <- getattr(ctx, c) }()
+	for kind, typ := range []uint8{other: tgetattr, reading: tread, writing: twrite} {
+		for range quotas[kind] {
+			go func() { done <- request(ctx, c, typ, nil) }()
+		}
 	}
 	for range maxCalls {
 		recv(t, srv)
 	}
+	go func() { done <- getattr(ctx, c) }()
+	eventually(t, "one waits for a tag", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.gate.in[other].waiting.first != nil
+	})
 	cancel()
 	for range maxCalls {
 		m := recv(t, srv)

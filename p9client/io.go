@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"slices"
 	"syscall"
 )
 
@@ -41,32 +42,28 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	if len(p) <= size {
 		return at.readChunk(ctx, p, off, nil)
 	}
-	type chunk struct {
-		cl *call
-		p  []byte
-	}
-	var flight []chunk
+	var flight [readWindow]*call // a ring
+	first, sent, flying := 0, 0, 0
 	defer func() { // after an error or the end of the file: nobody wants these
-		calls := make([]*call, len(flight))
-		for i, c := range flight {
-			calls[i] = c.cl
+		if flying > 0 {
+			at.c.waitAll(ctx, slices.Concat(flight[first:], flight[:first])[:flying])
 		}
-		at.c.waitAll(ctx, calls)
 	}()
-	sent := 0
 	for n < len(p) {
-		for sent < len(p) && len(flight) < readWindow {
+		for sent < len(p) && flying < readWindow {
 			part := p[sent:min(sent+size, len(p))]
 			cl, err := at.sendRead(ctx, part, off+int64(sent))
 			if err != nil {
 				return n, false, err
 			}
-			flight = append(flight, chunk{cl, part})
+			flight[(first+flying)%readWindow] = cl
+			flying++
 			sent += len(part)
 		}
-		c := flight[0]
-		flight = flight[1:]
-		k, end, err := at.readChunk(ctx, c.p, off+int64(n), c.cl)
+		cl := flight[first]
+		first = (first + 1) % readWindow
+		flying--
+		k, end, err := at.readChunk(ctx, p[n:min(n+size, len(p))], off+int64(n), cl)
 		n += k
 		if err != nil || end {
 			return n, end, err
@@ -118,7 +115,7 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 		return 0, &Error{Op: op, Path: f.Path(), Errno: syscall.EFBIG}
 	}
 	size := f.MaxIO()
-	at, err := f.stand(atOnce(ctx))
+	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return 0, fail(op, f.Path(), err)
 	}
@@ -138,12 +135,18 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	return n, nil
 }
 
-// atOnce returns ctx, or WithoutHold of it if it says nothing about waiting.
-func atOnce(ctx context.Context) context.Context {
-	if _, ok := ctx.Value(holdKey{}).(hold); ok {
-		return ctx
+// standAtOnce is stand, without waiting for a connection.
+func (f *Fid) standAtOnce(ctx context.Context) (*standing, error) {
+	if _, told := ctx.Value(holdKey{}).(hold); told {
+		return f.stand(ctx)
 	}
-	return WithoutHold(ctx)
+	f.s.mu.Lock()
+	c := f.s.conn
+	f.s.mu.Unlock()
+	if c != nil && !c.isLost() { // as nearly always: spares making a context
+		return f.standOn(ctx, c)
+	}
+	return f.stand(WithoutHold(ctx))
 }
 
 func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, error) {
@@ -169,7 +172,7 @@ func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, e
 // lost is not repeated: what it would have said cannot be asked again.
 func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	const op = "Tfsync"
-	at, err := f.stand(atOnce(ctx))
+	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return fail(op, f.Path(), err)
 	}

@@ -1,7 +1,6 @@
 package p9client
 
 import (
-	"context"
 	"fmt"
 	"syscall"
 	"time"
@@ -25,7 +24,7 @@ func (c *conn) watch() {
 			case oldest.IsZero() || now.Sub(oldest) < c.timeout/2 || now.Sub(heard) < c.timeout/2:
 			case probed.Before(heard) || probed.Before(oldest):
 				probed = now
-				c.spawn(c.probe) // the socket may be full
+				c.probe()
 			case now.Sub(heard) > c.timeout && now.Sub(oldest) > c.timeout:
 				c.lose(fmt.Errorf("%w: the server has been silent for %v", syscall.ETIMEDOUT, c.timeout))
 			}
@@ -36,11 +35,9 @@ func (c *conn) watch() {
 // probe asks for a reply that costs nothing: the flush of a request that does
 // not exist.
 func (c *conn) probe() {
-	var e encoder
-	e.begin(tflush)
-	e.u16(probeTag)
-	e.finish(probeTag, 0)
-	c.write(context.Background(), e.b, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sendFlushLocked(probeTag, probeTag)
 }
 
 // oldest returns when the oldest request was sent that the server has not answered.
