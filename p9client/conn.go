@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -62,6 +64,7 @@ func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *
 		lost: make(chan struct{}), pen: pen{work: make(chan struct{}, 1)},
 	}
 	c.gate.init()
+	limitUnsent(nc)
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -73,6 +76,21 @@ func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *
 	c.wg.Go(c.writeWhatWaits)
 	c.wg.Go(c.watch)
 	return c
+}
+
+// maxUnsent is how many bytes may wait in the socket of a TCP connection, besides
+// those that are on their way: what is there is ahead of every small message. Its
+// buffer alone could hold megabytes.
+const maxUnsent = 256 << 10
+
+func limitUnsent(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		if raw, err := t.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+			})
+		}
+	}
 }
 
 // lose gives the connection up. It is closed with a reset: what a stalled server
