@@ -180,12 +180,14 @@ func TestCancelWhileTheServerReadsNothing(t *testing.T) {
 func fill(t *testing.T, c *conn, done chan<- error) int {
 	t.Helper()
 	const size = 8 << 20
-	go func() { done <- request(context.Background(), c, twrite, make([]byte, size)) }()
-	eventually(t, "a Twrite fills the socket", func() bool {
+	taken := func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.penTaken
-	})
+	}
+	eventually(t, "the pen is free", func() bool { return !taken() })
+	go func() { done <- request(context.Background(), c, twrite, make([]byte, size)) }()
+	eventually(t, "a Twrite fills the socket", taken)
 	return size
 }
 
