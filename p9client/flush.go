@@ -111,7 +111,7 @@ func (c *conn) flushed(tag uint16, typ uint8) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if tag >= maxCalls || !c.slots[tag].flushing {
+	if tag >= maxCalls || !c.slots[tag].flushing || c.outbox.has(tag|flushBit) {
 		return protocolError("reply to a Tflush of tag %d, which was not sent", tag)
 	}
 	s := &c.slots[tag]

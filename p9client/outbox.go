@@ -1,5 +1,7 @@
 package p9client
 
+import "slices"
+
 // smallMessage is the most bytes of a message that goes out before larger ones
 // which wait, and whose sender does not wait until it was written.
 const smallMessage = 4096
@@ -21,6 +23,11 @@ func (o *outbox) empty() bool { return len(o.msgs) == 0 }
 func (o *outbox) put(tag uint16, header, payload []byte) {
 	o.b = append(append(o.b, header...), payload...)
 	o.msgs = append(o.msgs, posted{tag, len(header) + len(payload)})
+}
+
+// has reports whether the message with that tag is in it.
+func (o *outbox) has(tag uint16) bool {
+	return slices.ContainsFunc(o.msgs, func(m posted) bool { return m.tag == tag })
 }
 
 // remove takes the message with that tag out again, and reports whether it was

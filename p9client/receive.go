@@ -45,7 +45,7 @@ func (c *conn) readMessage(r *input) error {
 // gets his buffer back at once and the rest is dropped.
 func (c *conn) receive(r *input, tag uint16, typ uint8, size int) error {
 	c.mu.Lock()
-	if tag >= maxCalls || !c.slots[tag].inFlight {
+	if tag >= maxCalls || !c.slots[tag].inFlight || c.waitsLocked(tag) {
 		c.mu.Unlock()
 		return protocolError("reply of type %d with tag %d, which is not in flight", typ, tag)
 	}
@@ -75,6 +75,13 @@ func (c *conn) receive(r *input, tag uint16, typ uint8, size int) error {
 	}
 	c.received(tag, replyErr)
 	return err
+}
+
+// waitsLocked tells whether the request of that tag was not even begun, but waits
+// for the pen.
+func (c *conn) waitsLocked(tag uint16) bool {
+	cl := c.slots[tag].cl
+	return cl != nil && cl.in == &c.large || c.outbox.has(tag)
 }
 
 // letGo ends a call that its caller gave up while it was being received.
