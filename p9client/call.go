@@ -7,11 +7,12 @@ import (
 
 // A call is one T-message and what came back for it.
 type call struct {
-	enc   encoder // the T-message without its payload
-	want  uint8   // type of the R-message
-	tag   uint16
-	data  []byte // of Tread: where the reader of the connection puts the payload
-	after func() // if not nil, called by the reader when the reply has come
+	enc    encoder // the T-message without its payload
+	want   uint8   // type of the R-message
+	tag    uint16
+	data   []byte // of Tread: where the reader of the connection puts the payload
+	newFid uint32 // of Twalk: the fid that it makes, if it is another
+	after  func() // if not nil, called when the request has ended, by its reply or Rflush
 
 	// Its way onto the connection.
 	kind           kind

@@ -38,6 +38,7 @@ type conn struct {
 	penTaken bool   // somebody writes to nc, or is about to
 	outbox   outbox // small messages that wait for the pen
 	large    line   // calls that wait for it, with messages that are not small
+	adrift   int    // requests with a newFid that were given up and may still be obeyed
 	freeFids []uint32
 	fids     uint32
 	err      error // why it was lost
@@ -50,12 +51,14 @@ type slot struct {
 	flushing  bool // the answer to Tflush has not come yet
 	receiving bool // the reader of the connection is filling cl
 	giveUp    bool // the caller wants cl back although it is being filled
+	adrift    bool // it was given up and may still make newFid
 	want      uint8
 	kind      kind
 	bytes     int
+	newFid    uint32 // 0: none
 	since     time.Time
-	cl        *call // nil: nobody waits. Whoever makes it nil ends the call
-	after     func()
+	cl        *call  // nil: nobody waits. Whoever makes it nil ends the call
+	after     func() // called when it is not in flight any more
 }
 
 func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *conn {

@@ -110,21 +110,43 @@ func (c *conn) flushed(tag uint16, typ uint8) error {
 		return protocolError("reply of type %d to a Tflush", typ)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if tag >= maxCalls || !c.slots[tag].flushing || c.outbox.has(tag|flushBit) {
+		c.mu.Unlock()
 		return protocolError("reply to a Tflush of tag %d, which was not sent", tag)
 	}
 	s := &c.slots[tag]
 	s.flushing = false
-	if typ == tflush+1 && s.inFlight {
-		s.inFlight = false
-		if cl := s.cl; cl != nil {
-			s.cl = nil
-			cl.end(errFlushed)
+	if typ != tflush+1 || !s.inFlight {
+		c.freeTagLocked(tag)
+		c.mu.Unlock()
+		return nil
+	}
+	cl := s.cl
+	s.cl = nil
+	after := c.endedLocked(tag)
+	c.mu.Unlock()
+	if cl != nil {
+		cl.end(errFlushed)
+	}
+	if after != nil {
+		after()
+	}
+	return nil
+}
+
+// whenItEnds calls f when the request that may still make the fid num has ended.
+// It reports false if there is none: a Tclunk that the server obeys before a Twalk
+// would leave the number to two files.
+func (c *conn) whenItEnds(num uint32, f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := 0; c.adrift > 0 && i < maxCalls; i++ {
+		if s := &c.slots[i]; s.adrift && s.newFid == num {
+			s.after = f
+			return true
 		}
 	}
-	c.freeTagLocked(tag)
-	return nil
+	return false
 }
 
 // abandon takes cl back from the connection: its reply will be dropped. unsent
@@ -144,9 +166,13 @@ func (c *conn) abandon(cl *call, unsent bool) bool {
 		return false
 	}
 	s.cl = nil
-	if unsent {
+	switch {
+	case unsent:
 		s.inFlight = false
 		c.freeTagLocked(cl.tag)
+	case s.newFid != 0:
+		s.adrift = true
+		c.adrift++
 	}
 	return true
 }

@@ -77,6 +77,19 @@ func (c *conn) receive(r *input, tag uint16, typ uint8, size int) error {
 	return err
 }
 
+// endedLocked notes that a request is not in flight any more. It returns what is to
+// be called then, without c.mu, or nil.
+func (c *conn) endedLocked(tag uint16) (after func()) {
+	s := &c.slots[tag]
+	if s.adrift {
+		c.adrift--
+	}
+	after = s.after
+	s.inFlight, s.adrift, s.after = false, false, nil
+	c.freeTagLocked(tag)
+	return after
+}
+
 // waitsLocked tells whether the request of that tag was not even begun, but waits
 // for the pen.
 func (c *conn) waitsLocked(tag uint16) bool {
@@ -106,9 +119,9 @@ func (c *conn) received(tag uint16, err error) {
 	if s.giveUp { // too late
 		c.nc.SetReadDeadline(time.Time{})
 	}
-	cl, after := s.cl, s.after
-	s.inFlight, s.receiving, s.giveUp, s.cl, s.after = false, false, false, nil, nil
-	c.freeTagLocked(tag)
+	cl := s.cl
+	s.receiving, s.giveUp, s.cl = false, false, nil
+	after := c.endedLocked(tag)
 	c.mu.Unlock()
 	if cl != nil {
 		cl.end(err)

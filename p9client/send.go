@@ -26,7 +26,7 @@ func (c *conn) send(ctx context.Context, cl *call, payload []byte) error {
 		return &lostError{cause: c.err, unsent: true}
 	}
 	c.slots[cl.tag] = slot{
-		inFlight: true, want: cl.want, kind: cl.kind, bytes: cl.bytes, since: time.Now(), cl: cl, after: cl.after,
+		inFlight: true, want: cl.want, kind: cl.kind, bytes: cl.bytes, newFid: cl.newFid, since: time.Now(), cl: cl, after: cl.after,
 	}
 	cl.enc.finish(cl.tag, len(payload))
 	if len(cl.enc.b)+len(payload) <= smallMessage {
