@@ -172,3 +172,48 @@ func TestCancelInTheMiddleOfATwrite(t *testing.T) {
 	srv.Write(frame(tflush+1, f.tag))
 	eventually(t, "the tag is free", idle(c))
 }
+
+// The number of a fid that a Twalk may still make is not given up before that
+// Twalk has ended: a Tclunk that the server obeys first would leave the number to
+// two files.
+func TestNoTclunkOvertakesATwalk(t *testing.T) {
+	t.Parallel()
+	for _, answered := range []bool{true, false} {
+		t.Run(fmt.Sprint(answered), func(t *testing.T) {
+			t.Parallel()
+			c, srv := socketRig(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { _, _, err := c.walk(ctx, 1, []string{"a"}); done <- err }()
+			m := recv(t, srv)
+			cancel()
+			f := recv(t, srv)
+			if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			go func() { done <- getattr(t.Context(), c) }()
+			g := recv(t, srv)
+			if g.typ != tgetattr {
+				t.Fatalf("type %d is sent before the end of the Twalk", g.typ)
+			}
+			srv.Write(frame(tgetattr+1, g.tag))
+			if err := within(t, 3*time.Second, done); err != nil {
+				t.Error(err)
+			}
+			if answered {
+				srv.Write(frame(twalk+1, m.tag, append([]byte{1, 0}, qidBytes(Qid{})...)...))
+			}
+			srv.Write(frame(tflush+1, f.tag))
+			cl := recv(t, srv)
+			if cl.typ != tclunk || !bytes.Equal(cl.body, m.body[4:8]) {
+				t.Fatalf("not a Tclunk of the fid: %+v", cl)
+			}
+			srv.Write(frame(tclunk+1, cl.tag))
+			eventually(t, "all is free", func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.gate.n == maxCalls && c.adrift == 0 && len(c.freeFids) == int(c.fids)
+			})
+		})
+	}
+}

@@ -47,6 +47,7 @@ func (c *conn) twalk(ctx context.Context, fid, newfid uint32, names []string) ([
 	cl := newCall(twalk)
 	cl.enc.u32(fid)
 	cl.enc.u32(newfid)
+	cl.newFid = newfid
 	cl.enc.u16(uint16(len(names)))
 	for _, n := range names {
 		cl.enc.str(n)
