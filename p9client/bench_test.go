@@ -164,3 +164,38 @@ func BenchmarkTwrite(b *testing.B) {
 		return func(p []byte, off int64) (int, error) { return f.WriteAt(ctx, p, off) }
 	}, func(f p9.File) transfer { return f.WriteAt })
 }
+
+// A ReadAt of many Treads, as on servers with small messages.
+func BenchmarkTreadsOfOneReadAt(b *testing.B) {
+	ctx := b.Context()
+	path := startMemory(b)
+	_, diod, _ := startDiod(b, p9client.Options{Msize: 8192 + 24})
+	mem, err := p9client.Dial(ctx, p9client.Address{Network: "unix", Addr: path}, p9client.Options{Msize: 8192 + 24})
+	check(b, err)
+	defer mem.Close()
+	g, err := diod.Root().Create(ctx, "f", syscall.O_RDWR, 0600, 0)
+	check(b, err)
+	_, err = g.WriteAt(ctx, make([]byte, benchSize), 0)
+	check(b, err)
+	f, err := mem.Root().Walk(ctx)
+	check(b, err)
+	check(b, f.Open(ctx, syscall.O_RDWR))
+	for name, f := range map[string]*p9client.Fid{"memory": f, "diod": g} {
+		for _, size := range []int{128 << 10, 1 << 20} {
+			b.Run(fmt.Sprintf("%s/%dKiB", name, size>>10), func(b *testing.B) {
+				p := make([]byte, size)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				b.ResetTimer()
+				cpu := cpuTime()
+				for i := range b.N {
+					if n, err := f.ReadAt(ctx, p, int64(i)*int64(size)%benchSize); n != size {
+						b.Fatal(n, err)
+					}
+				}
+				b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
+			})
+		}
+		f.Clunk()
+	}
+}

@@ -12,6 +12,7 @@ type call struct {
 	tag    uint16
 	data   []byte // of Tread: where the reader of the connection puts the payload
 	newFid uint32 // of Twalk: the fid that it makes, if it is another
+	more   bool   // it stays in the outbox: others follow at once, and then push sends all
 	after  func() // if not nil, called when the request has ended, by its reply or Rflush
 
 	// Its way onto the connection.

@@ -42,28 +42,17 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	if len(p) <= size {
 		return at.readChunk(ctx, p, off, nil)
 	}
-	var flight [readWindow]*call // a ring
-	first, sent, flying := 0, 0, 0
+	w := window{at: at, p: p, off: off, size: size}
 	defer func() { // after an error or the end of the file: nobody wants these
-		if flying > 0 {
-			at.c.waitAll(ctx, slices.Concat(flight[first:], flight[:first])[:flying])
+		if w.n > 0 {
+			at.c.waitAll(ctx, slices.Concat(w.calls[w.first:], w.calls[:w.first])[:w.n])
 		}
 	}()
 	for n < len(p) {
-		for sent < len(p) && flying < readWindow {
-			part := p[sent:min(sent+size, len(p))]
-			cl, err := at.sendRead(ctx, part, off+int64(sent))
-			if err != nil {
-				return n, false, err
-			}
-			flight[(first+flying)%readWindow] = cl
-			flying++
-			sent += len(part)
+		if err := w.fill(ctx); err != nil {
+			return n, false, err
 		}
-		cl := flight[first]
-		first = (first + 1) % readWindow
-		flying--
-		k, end, err := at.readChunk(ctx, p[n:min(n+size, len(p))], off+int64(n), cl)
+		k, end, err := at.readChunk(ctx, p[n:min(n+size, len(p))], off+int64(n), w.pop())
 		n += k
 		if err != nil || end {
 			return n, end, err
@@ -72,12 +61,52 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	return n, false, nil
 }
 
+// A window is the Treads that one ReadAt has in flight.
+type window struct {
+	at    *standing
+	p     []byte
+	off   int64             // of p
+	size  int               // of each Tread
+	sent  int               // bytes of p that were asked for
+	calls [readWindow]*call // a ring
+	first int
+	n     int
+}
+
+// fill sends as many Treads as there is room for, together, unless the next reply
+// is here already: those that are make room for more at once.
+func (w *window) fill(ctx context.Context) error {
+	if w.n > 0 && len(w.calls[w.first].done) > 0 {
+		return nil
+	}
+	for w.sent < len(w.p) && w.n < readWindow {
+		part := w.p[w.sent:min(w.sent+w.size, len(w.p))]
+		cl, err := w.at.sendRead(ctx, part, w.off+int64(w.sent), true)
+		if err != nil {
+			return err
+		}
+		w.calls[(w.first+w.n)%readWindow] = cl
+		w.n++
+		w.sent += len(part)
+	}
+	w.at.c.push()
+	return nil
+}
+
+// pop returns the Tread that was sent first.
+func (w *window) pop() *call {
+	cl := w.calls[w.first]
+	w.first = (w.first + 1) % readWindow
+	w.n--
+	return cl
+}
+
 // readChunk reads p with one Tread, which may have been sent already, or more
 // after short Rreads.
 func (at *standing) readChunk(ctx context.Context, p []byte, off int64, cl *call) (n int, eof bool, err error) {
 	for {
 		if cl == nil {
-			if cl, err = at.sendRead(ctx, p[n:], off+int64(n)); err != nil {
+			if cl, err = at.sendRead(ctx, p[n:], off+int64(n), false); err != nil {
 				return n, false, err
 			}
 		}
@@ -95,8 +124,10 @@ func (at *standing) readChunk(ctx context.Context, p []byte, off int64, cl *call
 	}
 }
 
-func (at *standing) sendRead(ctx context.Context, p []byte, off int64) (*call, error) {
+// sendRead sends a Tread for p, or leaves it to push if more follow.
+func (at *standing) sendRead(ctx context.Context, p []byte, off int64, more bool) (*call, error) {
 	cl := newCall(tread)
+	cl.more = more
 	cl.enc.u32(at.num)
 	cl.enc.u64(uint64(off))
 	cl.enc.u32(uint32(len(p)))

@@ -69,6 +69,23 @@ func (c *conn) postLocked(tag uint16, header, payload []byte) {
 	}
 }
 
+// push sends what was left in the outbox by calls with more.
+func (c *conn) push() {
+	c.mu.Lock()
+	if c.penTaken || c.outbox.empty() {
+		c.mu.Unlock()
+		return
+	}
+	c.penTaken = true
+	if c.raw == nil {
+		c.toWriterLocked()
+	}
+	c.mu.Unlock()
+	if c.raw != nil {
+		c.putPenDown()
+	}
+}
+
 // putPenDown writes what is in the outbox, if it can without waiting, and passes
 // the pen on.
 func (c *conn) putPenDown() {

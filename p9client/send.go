@@ -16,6 +16,7 @@ func (c *conn) send(ctx context.Context, cl *call, payload []byte) error {
 	c.mu.Lock()
 	if !c.gate.enter(cl) {
 		c.mu.Unlock()
+		c.push() // those that are left there may have the tags
 		if err := c.waitForTag(ctx, cl); err != nil {
 			return err
 		}
@@ -29,6 +30,11 @@ func (c *conn) send(ctx context.Context, cl *call, payload []byte) error {
 		inFlight: true, want: cl.want, kind: cl.kind, bytes: cl.bytes, newFid: cl.newFid, since: time.Now(), cl: cl, after: cl.after,
 	}
 	cl.enc.finish(cl.tag, len(payload))
+	if cl.more {
+		c.outbox.put(cl.tag, cl.enc.b, payload)
+		c.mu.Unlock()
+		return nil
+	}
 	if len(cl.enc.b)+len(payload) <= smallMessage {
 		return c.sendSmallLocked(cl, payload)
 	}
