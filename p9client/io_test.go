@@ -138,7 +138,8 @@ func TestErrorRepliesInAllForms(t *testing.T) {
 // A server that is silent is lost; one that is slow but answers the watchdog's
 // Tflush is not.
 func TestSilenceAndSlowness(t *testing.T) {
-	const timeout = 80 * time.Millisecond
+	t.Parallel()
+	const timeout = 200 * time.Millisecond
 	for _, silent := range []bool{true, false} {
 		s := startServer(t)
 		x := s.dial(Options{RequestTimeout: timeout, HoldTimeout: -1})

@@ -172,14 +172,14 @@ func TestLargeMessagesAreNotStarved(t *testing.T) {
 	}
 }
 
-// However many Treads the server does not answer, there is a tag for the rest.
+// However many Treads the server does not answer, there is a tag for the rest. And
+// those who wait for a tag do not outlast the connection.
 func TestOtherRequestsHaveTagsBesideTreads(t *testing.T) {
 	t.Parallel()
 	c, srv := socketRig(t)
-	ctx, cancel := context.WithCancel(t.Context())
 	reads := make(chan error, 300)
 	for range 300 {
-		go func() { reads <- request(ctx, c, tread, make([]byte, 8192)) }()
+		go func() { reads <- request(t.Context(), c, tread, make([]byte, 8192)) }()
 	}
 	for range quotas[reading] {
 		recv(t, srv)
@@ -194,9 +194,18 @@ func TestOtherRequestsHaveTagsBesideTreads(t *testing.T) {
 	if err := within(t, 3*time.Second, done); err != nil {
 		t.Error(err)
 	}
-	cancel()
+	srv.Close()
+	unsent := 0
 	for range 300 {
-		within(t, 10*time.Second, reads)
+		var l *lostError
+		if err := within(t, 10*time.Second, reads); !errors.As(err, &l) {
+			t.Error(err)
+		} else if l.unsent {
+			unsent++
+		}
+	}
+	if want := 300 - quotas[reading]; unsent != want {
+		t.Errorf("%d were not sent, want %d", unsent, want)
 	}
 }
 

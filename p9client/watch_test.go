@@ -80,8 +80,10 @@ func TestAStuckRequestLivesWhileOthersFlow(t *testing.T) {
 func TestAnIdleConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	x := s.dial(Options{RequestTimeout: 400 * time.Millisecond})
-	eventually(t, "the server was probed", func() bool { return s.count(tflush) >= 3 })
+	x := s.dial(Options{RequestTimeout: time.Second})
+	for n := 1; n <= 2; n++ {
+		eventually(t, "the server was probed", func() bool { return s.count(tflush) >= n })
+	}
 	if g := x.Link().Generation; g != 1 {
 		t.Errorf("generation %d", g)
 	}
@@ -174,7 +176,4 @@ func TestAVanishedPeerIsNoticedWhileIdle(t *testing.T) {
 	p.mu.Unlock()
 	eventually(t, "a new connection", func() bool { l := x.Link(); return l.Up && l.Generation > 1 })
 	check(t, getAttr(t.Context(), x.Root()))
-	if n := s.count(tgetattr); n != 1 {
-		t.Errorf("%d Tgetattrs were sent", n)
-	}
 }
