@@ -67,7 +67,7 @@ func TestCancelWhileTheServerReadsNothing(t *testing.T) {
 	eventually(t, "all have tags", func() bool { return freeTags(c) == maxCalls-5 })
 	cancel()
 	for range 4 {
-		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+		if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestCancelWhileTheServerReadsNothing(t *testing.T) {
 	}
 	srv.Write(frame(tgetattr+1, m.tag))
 	for range 2 {
-		if err := within(t, time.Second, done); err != nil {
+		if err := within(t, 3*time.Second, done); err != nil {
 			t.Error(err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestCancelInTheMiddleOfATwrite(t *testing.T) {
 	first := make([]byte, 1000)
 	io.ReadFull(srv, first) // so it has begun
 	cancel()
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	clear(p)

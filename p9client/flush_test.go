@@ -32,7 +32,7 @@ func TestTagWaitsForRflush(t *testing.T) {
 		t.Fatalf("not a Tflush of its own tag: %+v", f)
 	}
 	srv.Write(frame(tgetattr+1, m.tag)) // late reply; Rflush is still owed
-	if err := within(t, time.Second, done); err != nil {
+	if err := within(t, 3*time.Second, done); err != nil {
 		t.Errorf("a reply that came before Rflush counts, got %v", err)
 	}
 	if freeTags(c) != maxCalls-1 {
@@ -45,7 +45,7 @@ func TestTagWaitsForRflush(t *testing.T) {
 			t.Fatalf("tag %d is used again while its Tflush is unanswered", n.tag)
 		}
 		srv.Write(frame(tgetattr+1, n.tag))
-		within(t, time.Second, done)
+		within(t, 3*time.Second, done)
 	}
 	srv.Write(frame(tflush+1, f.tag))
 	eventually(t, "the tag is free", idle(c))
@@ -60,7 +60,7 @@ func TestLateRflushFreesTheTag(t *testing.T) {
 	recv(t, srv)
 	cancel()
 	f := recv(t, srv)
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	srv.Write(frame(tflush+1, f.tag))
@@ -81,7 +81,7 @@ func TestErrorToTflushKeepsTheTag(t *testing.T) {
 	cancel()
 	f := recv(t, srv)
 	srv.Write(frame(rlerror, f.tag, 5, 0, 0, 0))
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if freeTags(c) != maxCalls-1 {
@@ -167,12 +167,12 @@ func TestTagsAreUsedInTurn(t *testing.T) {
 		}
 		seen[m.tag] = true
 		srv.Write(frame(tgetattr+1, m.tag))
-		within(t, time.Second, done)
+		within(t, 3*time.Second, done)
 	}
 	go func() { done <- getattr(t.Context(), c) }()
 	m := recv(t, srv)
 	srv.Write(frame(tgetattr+1, (m.tag+maxCalls-1)%maxCalls))
-	if err := within(t, time.Second, done); !isLost(err) {
+	if err := within(t, 3*time.Second, done); !isLost(err) {
 		t.Error(err)
 	}
 }
@@ -206,7 +206,7 @@ func TestFlushOfEveryTag(t *testing.T) {
 		srv.Write(frame(tflush+1, m.tag))
 	}
 	for range maxCalls + 1 {
-		if err := within(t, 2*time.Second, done); !errors.Is(err, context.Canceled) {
+		if err := within(t, 5*time.Second, done); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
