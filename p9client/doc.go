@@ -91,6 +91,28 @@
 // a Twrite. A tag is used again when the reply has come or Rflush says that none
 // will, and no Tflush of it is unanswered.
 //
+// # Many requests at once
+//
+// 512 requests may be in flight: 256 Treads and 128 Twrites, for at most 32 MiB of
+// data each, and 128 others. More wait, each kind in a line of its own. A message of
+// at most 4 KiB goes out before larger ones that wait, and a larger one waits for
+// what small ones have gathered once, so at most two large messages are written
+// before a small one. The socket is not given much more than it can send. What the
+// server has been asked for before is its own affair: it may answer that first.
+//
+// No order of requests on the wire is promised, but that a Tflush follows what it
+// flushes and a Tclunk what may still make the fid. Who needs an order waits for the
+// reply.
+//
+// # Silent servers
+//
+// A connection on which no byte has come for Options.RequestTimeout while a request
+// was in flight is lost. Halfway the server is probed, by the flush of a request
+// that does not exist; a request may take for ever while probes or other requests
+// are answered. On an idle connection the server is probed every RequestTimeout
+// and has half of that to answer, so a peer that vanished is noticed after one and
+// a half, at the latest.
+//
 // # Hostile servers
 //
 // Lengths, counts, tags and types are checked before they are used; no reply
@@ -112,16 +134,16 @@
 //	Fid.busy            held while the fid is walked or opened on a connection
 //	    numbers.mu      which fids have numbers; tries the busy of others, never waits
 //	        Session.mu  the present connection, link state, the tree of names
-//	    conn.pen        the writing side of the socket
-//	    conn.mu         calls by tag, free tags and fid numbers
+//	    conn.mu         calls by tag, who waits for what, free fid numbers
 //
 // Fid.busy is held across I/O: those who want the same fid have to wait for that
-// anyway, and can be interrupted. So can those who want conn.pen, a channel, which
-// is held while writing to the socket. No other lock is held across I/O.
+// anyway, and can be interrupted. No other lock is held across I/O. The pen, the
+// right to write to the socket, is passed on under conn.mu; who waits for it can be
+// interrupted too.
 //
 // # Goroutines
 //
-// A session has one that dials; each connection has one that reads and one that
-// watches the clock, and one each time that a Tclunk has to wait or that the rest
-// of an interrupted caller's message is written. Session.Close joins them all.
+// A session has one that dials; each connection has one that reads, one that writes
+// what does not fit into the socket at once, one that watches the clock, and one
+// each time that a Tclunk has to wait. Session.Close joins them all.
 package p9client

@@ -115,7 +115,7 @@ func (v verb) start(t *testing.T, hook func(s *server, p *peer, m msg, before in
 }
 
 // judge checks what the caller was told.
-func judge(t *testing.T, what string, err, want error) {
+func wantFate(t *testing.T, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) || want == syscall.EIO && !strings.Contains(err.Error(), "ambiguous") {
 		t.Errorf("%s: %v, want %v", what, err, want)
@@ -140,7 +140,7 @@ func TestRequestsInDoubt(t *testing.T) {
 				} else if v.name == "create" {
 					sent = 2 // creating what exists opens it
 				}
-				judge(t, "told", v.call(x), outcome)
+				wantFate(t, "told", v.call(x), outcome)
 				if n := s.count(v.typ); n != sent {
 					t.Errorf("sent %d times, want %d", n, sent)
 				}
@@ -190,7 +190,7 @@ func TestRequestsInDoubtAndOtherClients(t *testing.T) {
 					}
 					return before == 0
 				})
-				judge(t, "told", v.call(x), syscall.EIO)
+				wantFate(t, "told", v.call(x), syscall.EIO)
 				if n := s.count(v.typ); n != 1 {
 					t.Errorf("sent %d times", n)
 				}
@@ -226,7 +226,7 @@ func TestRequestsInDoubtOnAFlappingLink(t *testing.T) {
 				if !loss.obeyed {
 					outcome = nil
 				}
-				judge(t, "told", v.call(x), outcome)
+				wantFate(t, "told", v.call(x), outcome)
 				s.others(func() {
 					if cuts > 0 || !v.did(s) {
 						t.Error("done:", v.did(s), "cuts left:", cuts)
@@ -268,7 +268,7 @@ func TestRequestsThatAreObeyedLate(t *testing.T) {
 					return next(p, m)
 				})
 			}
-			judge(t, "told", v.call(x), v.outcome)
+			wantFate(t, "told", v.call(x), v.outcome)
 			s.others(func() {
 				if !v.did(s) {
 					t.Error("not done")

@@ -306,6 +306,9 @@ var atOnceOnly = func() context.Context {
 // clunk sends a Tclunk that nobody waits for. The number is free when the answer
 // has come, whatever it is.
 func (c *conn) clunk(num uint32) {
+	if c.whenItEnds(num, func() { c.clunk(num) }) {
+		return
+	}
 	if err := c.sendClunk(atOnceOnly, num); err != nil && !isLost(err) {
 		c.spawn(func() { c.sendClunk(context.Background(), num) }) // until there is room, or the loss
 	}

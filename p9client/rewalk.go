@@ -9,7 +9,7 @@ import (
 // maxRewalks is how many fids that are not open are walked again at a time. After
 // a reconnect there may be very many; what is left of the tags is for the open
 // ones, which so do not stand in line behind them.
-const maxRewalks = maxCalls / 2
+const maxRewalks = otherTags / 2
 
 // queue waits for a place among the fids that are walked again on c.
 func (s *Session) queue(ctx context.Context, c *conn) (release func(), err error) {

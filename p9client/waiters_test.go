@@ -152,7 +152,12 @@ func TestCloseEndsTheQueues(t *testing.T) {
 	eventually(t, "all tags and places are taken", func() bool {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		return x.conn != nil && len(x.conn.tags) == 0 && len(x.rewalks) == maxRewalks
+		if x.conn == nil || len(x.rewalks) != maxRewalks {
+			return false
+		}
+		x.conn.mu.Lock()
+		defer x.conn.mu.Unlock()
+		return x.conn.gate.in[other].calls == quotas[other]
 	})
 	check(t, x.Close())
 	for range calls {

@@ -40,6 +40,7 @@ func (c *conn) walk(ctx context.Context, from uint32, path []string) (uint32, Qi
 func (c *conn) twalk(ctx context.Context, fid, newfid uint32, names []string) ([]Qid, error) {
 	cl := newCall(twalk)
 	cl.enc.walk(fid, newfid, names)
+	cl.newFid = newfid
 	var qids []Qid
 	err := c.ask(ctx, cl, func(d *decoder) {
 		if qids = d.qids(len(names)); len(qids) == 0 && len(names) > 0 {
