@@ -18,7 +18,9 @@ const (
 // A conn is one connection to the server, from Tversion to its loss.
 type conn struct {
 	nc         net.Conn
+	addr       Address         // what was dialed; set before the session sees the connection
 	raw        syscall.RawConn // of nc; nil if it is not a socket
+	whole      bool            // nc must not be interrupted while it is written to; see writeWhole
 	generation uint64
 	msize      int
 	root       uint32 // fid of the attach
@@ -30,8 +32,9 @@ type conn struct {
 	wg         sync.WaitGroup
 	heard      atomic.Int64 // when bytes came last, UnixNano
 
-	pen chan struct{} // capacity 1: held by whoever writes to nc
-	now attempt       // guarded by pen
+	pen  chan struct{} // capacity 1: held by whoever writes to nc
+	now  attempt       // guarded by pen
+	copy []byte        // guarded by pen; of writeWhole
 
 	mu       sync.Mutex // guards what follows
 	slots    [maxCalls]slot
@@ -61,11 +64,7 @@ func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *
 	for tag := range uint16(maxCalls) {
 		c.tags <- tag
 	}
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
+	c.raw, c.whole = rawConn(nc), writesWhole(nc)
 	c.now.fn = c.now.write
 	c.heard.Store(time.Now().UnixNano())
 	c.wg.Go(c.read)
@@ -104,6 +103,7 @@ func (c *conn) lose(cause error) {
 func (c *conn) close(cause error) {
 	c.lose(cause)
 	c.wg.Wait()
+	hangUp(c.nc)
 }
 
 // spawn runs f in a goroutine that close joins. After the loss it does nothing

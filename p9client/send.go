@@ -82,6 +82,9 @@ func (c *conn) write(ctx context.Context, header, payload []byte) (begun bool, e
 			return false, context.Cause(ctx)
 		}
 	}
+	if c.whole {
+		return c.writeWhole(ctx, header, payload)
+	}
 	n, err := 0, error(nil)
 	if c.raw != nil {
 		n, err = c.now.run(c.raw, header, payload)
@@ -113,12 +116,13 @@ func (c *conn) write(ctx context.Context, header, payload []byte) (begun bool, e
 }
 
 // finishWrite writes what an interrupted caller left, and gives his pen back.
-func (c *conn) finishWrite(rest []byte) {
+func (c *conn) finishWrite(rest []byte) error {
 	_, err := c.nc.Write(rest)
 	<-c.pen
 	if err != nil {
 		c.lose(err)
 	}
+	return err
 }
 
 var errInterrupted = errors.New("interrupted")
