@@ -34,6 +34,7 @@ type mountFlags struct {
 	exitTimeout                                time.Duration
 	onDisconnect, logLevel                     choice
 	readOnly, allowOther, intr                 bool
+	tls                                        tlsFlags
 }
 
 func mountCommand() *cobra.Command {
@@ -47,8 +48,25 @@ func mountCommand() *cobra.Command {
 		Short: "Mount a 9P server's tree, in the foreground until unmounted or signalled",
 		Long: `Mount a 9P server's tree, in the foreground until unmounted or signalled.
 
-ADDRESS is tcp!host!port, unix!/path, or one of host, host:port and /path;
-the default port is 564. A line on stderr says when the mount is there.
+ADDRESS is one of
+
+  tcp!host!port, host, host:port    a server in the network
+  tls!host!port                     one that is spoken to in TLS; see --tls-ca
+  unix!/path, /path                 a unix socket
+  vsock!cid!port                    from a virtual machine (vsock!host!564), or into one
+  exec!command args...              a command that speaks 9P on its standard input
+                                    and output, like exec!ssh host u9fs
+  fd!N, fd!R,W                      an inherited socket, or two pipes to read and write
+
+The default port is 564. Several addresses, separated by commas, are tried in
+order, now and whenever the connection is lost. They must lead to the same
+files. A comma that belongs to an address is written \,. The words of a command
+are split like a shell's, and quotes keep commas, but nothing is expanded; it is
+started anew for each connection, has no terminal to ask for passwords, and what
+it says on stderr goes to the log. An inherited descriptor serves once: when it
+is lost, programs are told at once.
+
+A line on stderr says when the mount is there.
 
 Programs may map the files. A store that the server did not take is kept, sent
 again, and told: by msync, fsync and close, and in the file .errors that every
@@ -57,7 +75,9 @@ directory of the mount has.
 Exit status: 0, 1 failure, 2 usage, 3 if bytes were left that the server did
 not take within --exit-timeout.`,
 		Example: `  p9mapfs mount --aname /srv/data fileserver /mnt
-  p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt`,
+  p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt
+  p9mapfs mount 'exec!ssh fileserver p9mapfs serve /srv/data -' /mnt
+  p9mapfs mount --tls-ca ca.pem tls!a.example!564,tls!b.example!564 /mnt`,
 		Args: exactly("ADDRESS", "MOUNTPOINT"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0], args[1]) },
 	}
@@ -79,12 +99,13 @@ not take within --exit-timeout.`,
 	fl.BoolVar(&f.readOnly, "read-only", false, "refuse every change")
 	fl.BoolVar(&f.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf unless root mounts)")
 	fl.BoolVar(&f.intr, "intr", false, "let any signal end a waiting call, not only a fatal one")
+	f.tls.add(c)
 	fl.Var(&f.logLevel, "log-level", "what to log on stderr")
 	return c
 }
 
 func (f *mountFlags) run(ctx context.Context, address, dir string) error {
-	addr, err := p9client.ParseAddress(address)
+	addrs, err := p9client.ParseAddresses(address)
 	if err != nil {
 		return usage(err)
 	}
@@ -100,6 +121,10 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 			return usage(fmt.Errorf("--%s %v is below 0; give it a time like 30s", name, d))
 		}
 	}
+	tlsConfig, err := f.tls.config(addrs)
+	if err != nil {
+		return err
+	}
 	if err := checkMountPoint(dir); err != nil {
 		return err
 	}
@@ -109,11 +134,14 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level(f.logLevel.value)}))
-	session, err := p9client.Dial(ctx, addr, f.session(log))
+	o := f.session(log)
+	o.TLS, o.Fallback = tlsConfig, addrs[1:]
+	session, err := p9client.Dial(ctx, addrs[0], o)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
+	addr := session.Link().Address
 	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log))
 	if err != nil {
 		return err
