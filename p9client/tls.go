@@ -87,7 +87,7 @@ func tlsRemedy(err error) string {
 	case remote(err) && strings.Contains(err.Error(), "certificate"):
 		return "the server wants a certificate that it trusts: --tls-cert and --tls-key"
 	case remote(err):
-		return "the server refuses the TLS session"
+		return "the server refuses the TLS session; it may want a certificate (--tls-cert), or another version"
 	}
 	return "is a 9P server that speaks TLS listening there?"
 }
