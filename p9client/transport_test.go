@@ -80,9 +80,14 @@ func (s *server) accept(l net.Listener) {
 	})
 }
 
+// listenTCP listens where little fits into the socket of a peer that reads nothing.
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10) })
+		return errors.Join(cerr, err)
+	}}
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	check(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
@@ -195,13 +200,13 @@ func carrySession(t *testing.T, w way) {
 	f, err := x.Root().Walk(t.Context(), "f")
 	check(t, err)
 	check(t, f.Open(t.Context(), syscall.O_RDWR))
-	manyInFlight(t, f)
+	manyInFlight(t, f, 8)
 	interruptedCall(t, s, f)
 	interruptedWrites(t, s, f)
 	if l := x.Link(); l.Generation != 1 || !l.Up {
 		t.Fatalf("an interrupt has cost the connection: %+v", l)
 	}
-	manyInFlight(t, f)
+	manyInFlight(t, f, 4)
 	lossAndReconnect(t, s, x, f)
 	x.mu.Lock()
 	nc := x.conn.nc
@@ -217,10 +222,11 @@ func payload(n int) []byte {
 	return bytes.Repeat([]byte{byte(n), byte(n >> 8), 7, byte(n * 31)}, 1<<18)
 }
 
-func manyInFlight(t *testing.T, f *Fid) {
+// manyInFlight writes n MiB and reads them back, all at once.
+func manyInFlight(t *testing.T, f *Fid, n int) {
 	t.Helper()
 	var wg sync.WaitGroup
-	for i := range 16 {
+	for i := range n {
 		wg.Go(func() {
 			p, off := payload(i), int64(i)<<20
 			if n, err := f.WriteAt(t.Context(), p, off); n != len(p) || err != nil {
@@ -268,7 +274,7 @@ func interruptedWrites(t *testing.T, s *server, f *Fid) {
 	s.once(twrite, func(p *peer, m msg) { close(stalled); <-goOn; p.obey(m) })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const calls = 16
+	const calls = 8
 	done := make(chan error, calls)
 	for i := range calls {
 		go func() {
