@@ -243,15 +243,17 @@ func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, e
 	addrs := s.dialer.left()
 	var errs []error
 	for i, a := range addrs {
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("%v was not tried: %w", a, context.Cause(ctx)))
+			continue
+		}
 		actx, acancel := share(ctx, len(addrs)-i)
 		c, qid, err := s.connectTo(actx, a, generation)
 		acancel()
 		if err == nil {
 			return c, qid, nil
 		}
-		if errs = append(errs, err); ctx.Err() != nil {
-			break
-		}
+		errs = append(errs, err)
 	}
 	return nil, Qid{}, oneLine(errs)
 }
