@@ -3,6 +3,7 @@ package p9client
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -144,7 +145,10 @@ func TestLossOfAnInheritedDescriptorIsPermanent(t *testing.T) {
 	s := startServer(t)
 	s.add("f", 0, "hello")
 	a := Address{"fd", itoa(inheritSocket(t, s.path))}
-	x := dialOrFail(t, a, failoverOptions())
+	var log logBuffer
+	o := failoverOptions()
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	x := dialOrFail(t, a, o)
 	f := open(t, x, syscall.O_RDWR, "f")
 	held := make(chan error, 1)
 	s.once(tgetattr, func(p *peer, _ msg) { p.nc.Close() })
@@ -163,8 +167,11 @@ func TestLossOfAnInheritedDescriptorIsPermanent(t *testing.T) {
 	mustSay(t, l.Cause, a.String(), "cannot be dialed again")
 	select {
 	case <-x.LinkChanged():
-		t.Error("somebody goes on trying")
-	case <-time.After(50 * time.Millisecond):
+		t.Error("the link has changed")
+	case <-time.After(50 * time.Millisecond): // many times BackoffMax
+	}
+	if out := log.String(); strings.Contains(out, "reconnect") || strings.Count(out, "\n") != 1 {
+		t.Errorf("somebody goes on trying:\n%s", out)
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- x.Close() }()

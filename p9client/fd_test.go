@@ -1,11 +1,13 @@
 package p9client
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +57,7 @@ func TestDescriptorsThatCannotServe(t *testing.T) {
 func TestDescriptorsAreTaken(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	check(t, err)
+	check(t, unix.SetNonblock(pair[1], true))
 	other := os.NewFile(uintptr(pair[1]), "other")
 	defer other.Close()
 	nc, err := Address{"fd", itoa(pair[0])}.Dial(t.Context(), Options{})
@@ -70,7 +73,8 @@ func TestDescriptorsAreTaken(t *testing.T) {
 		t.Error(n, err)
 	}
 	check(t, nc.Close())
-	if n, err := other.Read(b); n != 0 || err == nil {
+	check(t, other.SetReadDeadline(time.Now().Add(patience)))
+	if n, err := other.Read(b); n != 0 || err != io.EOF {
 		t.Errorf("a descriptor of it is left open: %d, %v", n, err)
 	}
 }
