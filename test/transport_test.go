@@ -88,6 +88,15 @@ func TestTransportCommand(t *testing.T) {
 	if len(second) != 1 || second[0] == first[0] {
 		t.Fatalf("children of the mount: %v, then %v", first, second)
 	}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", second[0]))
+	if err != nil || len(fds) < 3 {
+		t.Fatal(fds, err)
+	}
+	for _, fd := range fds { // with it, the mount would hang when its daemon is killed
+		if to, _ := os.Readlink(fd); to == "/dev/fuse" {
+			t.Errorf("%s is inherited: %s", fd, to)
+		}
+	}
 	if !strings.Contains(r.Mounted.Stderr(), "serving "+s.Dir) {
 		t.Error("what the command says is not in the log")
 	}
@@ -292,6 +301,11 @@ func TestTransportServeOnStandardInputAndOutput(t *testing.T) {
 		answer := make([]byte, len(version))
 		if _, err := io.ReadFull(out, answer); err != nil || answer[4] != 101 || !strings.HasSuffix(string(answer), "9P2000.L") {
 			t.Errorf("%q, %v", answer, err)
+		}
+		for fd := range 2 { // where nothing but 9P may go, nothing goes by accident
+			if to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", cmd.Process.Pid, fd)); to != os.DevNull {
+				t.Errorf("descriptor %d is %s, %v", fd, to, err)
+			}
 		}
 		if signal == 0 {
 			in.Close()
