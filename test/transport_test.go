@@ -100,6 +100,7 @@ func TestTransportCommand(t *testing.T) {
 	if !strings.Contains(r.Mounted.Stderr(), "serving "+s.Dir) {
 		t.Error("what the command says is not in the log")
 	}
+	r.ok(f.Unmap(r.ctx))
 	r.ok(f.Close(r.ctx))
 	if status := r.Unmount(); status != 0 {
 		t.Error("exit status", status)
@@ -126,6 +127,7 @@ func TestTransportList(t *testing.T) {
 	one.Start()
 	two.Kill()
 	r.durable(f, "f", "third")
+	r.ok(f.Unmap(r.ctx))
 	r.ok(f.Close(r.ctx))
 }
 
@@ -222,6 +224,7 @@ func TestTransportTLS(t *testing.T) {
 	r.put("f", make([]byte, 8192))
 	f := r.mapped("f")
 	r.durable(f, "f", "first")
+	r.ok(f.Unmap(r.ctx))
 	r.ok(f.Close(r.ctx))
 
 	dir := t.TempDir()

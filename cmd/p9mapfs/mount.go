@@ -146,6 +146,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := closeOnExec(); err != nil {
+		log.Warn("a command that is started again may keep the mount from ending", "err", err)
+	}
 	fmt.Fprintf(os.Stderr, "p9mapfs: mounted %v on %s\n", addr, dir)
 	return f.serve(ctx, fsys, dir)
 }
@@ -227,6 +230,22 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 	}
 	if held+unstable > 0 {
 		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
+	}
+	return nil
+}
+
+// closeOnExec keeps the commands of exec! addresses, which are started again at
+// each reconnect, from inheriting what go-fuse leaves open: as long as anybody has
+// /dev/fuse open, the mount of a daemon that was killed hangs instead of failing.
+func closeOnExec() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if n, err := strconv.Atoi(fd.Name()); err == nil && n > 2 {
+			unix.CloseOnExec(n)
+		}
 	}
 	return nil
 }
