@@ -50,15 +50,15 @@ func TestCommandsThatDoNotServe(t *testing.T) {
 		{"exits at once", `sh -c 'echo one >&2; echo "no such tree" >&2; exit 3'`, []string{"exit status 3", `no such tree"`}},
 		{"exits silently", "true", []string{"the command ended, exit status 0"}},
 		{"killed", "sh -c 'kill -9 $$'", []string{"signal: killed"}},
-		{"closes its output", `sh -c 'exec <&- >&-; echo bye >&2'`, []string{"the command ended", `"bye"`}},
-		{"other words", "echo hello, world", []string{"makes no sense"}},
+		{"closes its output", `sh -c 'echo bye >&2; exec <&- >&-'`, []string{"the command ended", `"bye"`}},
+		{"other words", "sh -c 'echo hello, world; exec cat >/dev/null'", []string{"makes no sense"}},
 		{"hangs", `sh -c 'echo "still thinking" >&2; exec sleep 1000'`, []string{"deadline", `it said "still thinking"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			timeout := patience
 			if test.name == "hangs" {
-				timeout = time.Second
+				timeout = 2 * time.Second
 			}
 			_, err := Dial(t.Context(), Address{"exec", test.line}, Options{DialTimeout: timeout})
 			if err == nil {

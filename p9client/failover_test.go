@@ -105,7 +105,6 @@ func TestFailoverErrorNamesEachAddress(t *testing.T) {
 	s := startServer(t)
 	s.stop()
 	o := failoverOptions(Address{"unix", s.path}, silent(t), Address{"exec", "/no/such/command"})
-	o.DialTimeout = time.Second
 	_, err := Dial(t.Context(), Address{"tcp", dead.Addr().String()}, o)
 	if err == nil {
 		t.Fatal("it connects")

@@ -174,9 +174,8 @@ func (s *Session) keep() {
 		if !quick || since.IsZero() {
 			since = time.Now()
 		}
-		cause := explain(c.nc, c.err)
-		s.o.Log.Warn("connection lost", "address", c.addr, "cause", cause)
-		s.down(c, cause, since)
+		s.down(c, explain(c.nc, c.err), since)
+		s.o.Log.Warn("connection lost", "address", c.addr, "cause", s.Link().Cause)
 		if c = s.redial(c.generation+1, b, quick); c == nil {
 			return
 		}

@@ -144,7 +144,7 @@ func TestTLSHandshakeIsBounded(t *testing.T) {
 	l := listenTCP(t) // whose backlog takes the connection
 	done := make(chan error, 1)
 	go func() {
-		_, err := Dial(t.Context(), Address{"tls", l.Addr().String()}, Options{DialTimeout: 50 * time.Millisecond})
+		_, err := Dial(t.Context(), Address{"tls", l.Addr().String()}, Options{DialTimeout: 500 * time.Millisecond})
 		done <- err
 	}()
 	err := within(t, patience, done)
