@@ -19,6 +19,7 @@ const (
 // A conn is one connection to the server, from Tversion to its loss.
 type conn struct {
 	nc         net.Conn
+	addr       Address         // what was dialed; set before the session sees the connection
 	raw        syscall.RawConn // of nc; nil if it is not a socket
 	generation uint64
 	msize      int
@@ -69,11 +70,7 @@ func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *
 	}
 	c.gate.init()
 	limitUnsent(nc)
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
+	c.raw = rawConn(nc)
 	c.pen.now.fn = c.pen.now.write
 	c.heard.Store(time.Now().UnixNano())
 	c.wg.Go(c.read)
@@ -144,6 +141,7 @@ func (c *conn) isLost() bool {
 func (c *conn) close(cause error) {
 	c.lose(cause)
 	c.wg.Wait()
+	hangUp(c.nc)
 }
 
 // spawn runs f in a goroutine that close joins. After the loss it does nothing

@@ -25,6 +25,10 @@
 //   - What a dialect lacks is refused: EPERM where Linux' file systems say so (links,
 //     devices, setuid bits), EOPNOTSUPP else (statfs, attributes, locks).
 //
+// A server is reached over TCP, TLS, unix sockets or vsock, through inherited
+// descriptors, or as a command that speaks 9P on its standard input and output;
+// see ParseAddress. Options.Dial takes connections from anywhere else.
+//
 // A Session is an address and an attach. Its connections come one after another
 // and are numbered: the generation. A Fid belongs to the session. It knows its
 // place in a tree of names, its qid and how it was opened, and is walked and
@@ -83,6 +87,10 @@
 // The root's own fid, and what is walked from it, are of the new tree. A server
 // that gives new qid.paths at each start therefore ends every fid but the root.
 //
+// There may be several addresses: each connection is made to the first of them
+// that answers. If there is none left, as when an inherited descriptor was lost,
+// nobody waits: calls fail at once with the cause, whatever HoldTimeout is.
+//
 // # Interrupted calls
 //
 // When a call's context ends, its request is flushed and the call ends: at the
@@ -127,7 +135,10 @@
 // Unix kind a fid with a number would still work; so is a fid that had lost its
 // number before its file was removed by this session.
 //
-// Tauth is not spoken.
+// Tauth is not spoken. A connection that is given up is reset, so that a stalled
+// server does not apply later what it has not read yet; unix sockets, pipes and
+// commands cannot be reset, but a command's process group is dead before the next
+// connection is made.
 //
 // # Locks
 //
@@ -145,5 +156,6 @@
 //
 // A session has one that dials; each connection has one that reads, one that writes
 // what does not fit into the socket at once, one that watches the clock, and one
-// each time that a Tclunk has to wait. Session.Close joins them all.
+// each time that a Tclunk has to wait. A command has one that ends it, which the
+// closing of its connection joins. Session.Close joins them all.
 package p9client

@@ -2,8 +2,10 @@ package p9client
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,6 +32,16 @@ type Options struct {
 	MaxFids        int           // fids with a number on the connection, open ones beyond that too; 16384, below 0: any number
 	HoldTimeout    time.Duration // calls wait for a lost connection so long after the loss; 0: for ever, below 0: not at all
 	Log            *slog.Logger  // nil: silent
+
+	// Fallback are addresses that are tried in this order after the one given to
+	// Dial, at first and at each reconnect. They have to lead to the same files.
+	// Each may take its share of DialTimeout.
+	Fallback []Address
+	TLS      *tls.Config // for tls! addresses; nil: the system's authorities, the name of the address
+	// Dial, if not nil, connects to any address in place of Address.Dial. Its
+	// connections' deadlines must work: a Write that one ends with
+	// os.ErrDeadlineExceeded goes on where it ended.
+	Dial func(context.Context, Address) (net.Conn, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -57,7 +69,8 @@ func (o Options) withDefaults() Options {
 // A Link tells how the session stands.
 type Link struct {
 	Up         bool
-	Generation uint64 // of the present or the last connection; the first is 1
+	Generation uint64  // of the present or the last connection; the first is 1
+	Address    Address // to which that was made
 	Since      time.Time
 	HoldUntil  time.Time // down: until when calls wait; zero is for ever
 	Err        error     // down: what calls are told after that
@@ -66,7 +79,7 @@ type Link struct {
 
 // A Session is an attach to a server. It outlives its connections.
 type Session struct {
-	addr   Address
+	dialer *dialer // used by Dial, then by keep
 	o      Options
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -85,7 +98,6 @@ type Session struct {
 	news    chan struct{} // closed when link changes
 	msize   uint32        // agreed on with the present or the last connection
 	version string        // likewise
-	changed bool          // the server does not take that version any more
 	moving  map[place]*move
 }
 
@@ -97,7 +109,7 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		addr: addr, o: o.withDefaults(), news: make(chan struct{}), rewalks: make(chan struct{}, maxRewalks),
+		dialer: newDialer(addr, o.Fallback), o: o.withDefaults(), news: make(chan struct{}), rewalks: make(chan struct{}, maxRewalks),
 		offers: versions, names: newIDs(o.UID, o.GID),
 	}
 	s.numbers.max = max(s.o.MaxFids, 0)
@@ -112,7 +124,7 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 	s.root.qid = qid
 	s.numbers.begin(c)
 	s.conn = c
-	s.link = Link{Up: true, Generation: 1, Since: time.Now()}
+	s.link = Link{Up: true, Generation: 1, Address: c.addr, Since: time.Now()}
 	s.wg.Go(s.keep)
 	return s, nil
 }
@@ -189,7 +201,7 @@ func (s *Session) keep() {
 		case <-s.ctx.Done():
 			c.close(syscall.ENOTCONN)
 			s.numbers.begin(nil)
-			s.down(c.generation, syscall.ENOTCONN, began)
+			s.down(c, syscall.ENOTCONN, began)
 			return
 		}
 		c.close(nil)
@@ -201,19 +213,24 @@ func (s *Session) keep() {
 		if !quick || since.IsZero() {
 			since = time.Now()
 		}
-		s.down(c.generation, c.err, since)
-		s.o.Log.Warn("connection lost", "address", s.addr, "cause", c.err)
+		s.down(c, explain(c.nc, c.err), since)
+		s.o.Log.Warn("connection lost", "address", c.addr, "cause", s.Link().Cause)
 		if c = s.redial(c.generation+1, b, quick); c == nil {
 			return
 		}
-		s.o.Log.Info("connected again", "address", s.addr, "generation", c.generation)
+		s.o.Log.Info("connected again", "address", c.addr, "generation", c.generation)
 	}
 }
 
-// down makes the loss of the connection known. The hold time runs from since.
-func (s *Session) down(generation uint64, cause error, since time.Time) {
-	l := Link{Generation: generation, Since: time.Now(), Cause: cause}
-	switch hold := s.o.HoldTimeout; {
+// down makes the loss of the connection known. The hold time runs from since. If
+// there can be no other connection, nobody waits for it.
+func (s *Session) down(c *conn, cause error, since time.Time) {
+	hold := s.o.HoldTimeout
+	if why := s.dialer.exhausted(); why != nil {
+		hold, cause = -1, fmt.Errorf("%w; %w", cause, why)
+	}
+	l := Link{Generation: c.generation, Address: c.addr, Since: time.Now(), Cause: cause}
+	switch {
 	case hold < 0:
 		l.HoldUntil = since
 		l.Err = &Error{Op: "connection", Errno: causeErrno(cause), Ename: "lost: " + cause.Error(), lost: true}
@@ -230,6 +247,10 @@ func (s *Session) down(generation uint64, cause error, since time.Time) {
 // A connection that was lost at once counts like an attempt that failed: it does
 // not make the intervals short again, nor the hold time start again.
 func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait bool) *conn {
+	if s.dialer.exhausted() != nil {
+		<-s.ctx.Done()
+		return nil
+	}
 	for {
 		if wait {
 			t := time.NewTimer(b.NextBackOff())
@@ -244,52 +265,63 @@ func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait 
 		c, _, err := s.connect(s.ctx, generation)
 		if err == nil {
 			s.numbers.begin(c)
-			s.setLink(c, Link{Up: true, Generation: generation, Since: time.Now()})
+			s.setLink(c, Link{Up: true, Generation: generation, Address: c.addr, Since: time.Now()})
 			return c
 		}
-		s.o.Log.Debug("reconnect", "address", s.addr, "err", err)
+		s.o.Log.Debug("reconnect", "err", err)
 		if s.ctx.Err() != nil {
 			return nil
 		}
 	}
 }
 
-// connect makes one connection: transport, Tversion, Tattach.
+// connect makes one connection, to the first address that has a server.
 func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
 	defer cancel()
-	nc, version, msize, err := s.handshake(ctx, s.versions())
+	addrs := s.dialer.left()
+	var errs []error
+	for i, a := range addrs {
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("%v was not tried: %w", a, context.Cause(ctx)))
+			continue
+		}
+		actx, acancel := share(ctx, len(addrs)-i)
+		c, qid, err := s.connectTo(actx, a, generation)
+		acancel()
+		if err == nil {
+			return c, qid, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, Qid{}, oneLine(errs)
+}
+
+// connectTo makes a connection: transport, Tversion, Tattach.
+func (s *Session) connectTo(ctx context.Context, addr Address, generation uint64) (*conn, Qid, error) {
+	nc, version, msize, err := s.handshake(ctx, addr)
 	if err != nil {
 		return nil, Qid{}, err
 	}
 	c := newConn(nc, generation, int(msize), s.o.RequestTimeout)
+	c.addr = addr
 	c.say = dialectOf(version, s.names)
 	qid, err := c.say.attach(ctx, c, s.o)
 	if err != nil {
 		c.close(err)
-		return nil, Qid{}, fmt.Errorf("%v refuses the attach of %q as user %q: %w; see --aname and --uname", s.addr, s.o.Aname, s.o.Uname, err)
+		err = explain(nc, err)
+		return nil, Qid{}, fmt.Errorf("%v refuses the attach of %q as user %q: %w; see --aname and --uname", addr, s.o.Aname, s.o.Uname, err)
 	}
 	c.rootQid = Qid{Type: qid.Type, Path: qid.Path}
 	if generation > 1 && !qid.same(s.root.qid) {
 		// Another tree, as when the server was started before its disk was
 		// mounted. Its qids mean other files, so the fids from below the old root
 		// are stale until a connection has that root again; the session goes on.
-		s.o.Log.Warn("the server's root is another one than before", "address", s.addr, "generation", generation,
+		s.o.Log.Warn("the server's root is another one than before", "address", addr, "generation", generation,
 			"was", fmt.Sprintf("%#x", s.root.qid.Path), "is", fmt.Sprintf("%#x", qid.Path))
 	}
 	s.mu.Lock()
-	s.msize, s.version, s.changed = msize, version, false
+	s.msize, s.version = msize, version
 	s.mu.Unlock()
 	return c, qid, nil
-}
-
-// versions are what to offer a new connection: what the last one agreed on, and
-// only if that has failed all that would do.
-func (s *Session) versions() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.version != "" && !s.changed {
-		return []string{s.version}
-	}
-	return s.offers
 }

@@ -161,29 +161,44 @@ func hungUp(err error) bool {
 }
 
 // handshake connects and agrees on a dialect, on as many connections as that
-// takes.
-func (s *Session) handshake(ctx context.Context, versions []string) (nc net.Conn, version string, msize uint32, err error) {
+// takes. It offers what the last connection agreed on, and all that would do only
+// if the server does not know that.
+func (s *Session) handshake(ctx context.Context, addr Address) (nc net.Conn, version string, msize uint32, err error) {
+	versions := s.offers
+	if v := s.Dialect(); v != "" {
+		versions = []string{v}
+	}
+	again := len(versions) < len(s.offers)
 	for {
-		if nc, err = s.addr.dial(ctx, s.o.DialTimeout); err != nil {
-			return nil, "", 0, fmt.Errorf("cannot connect to %v: %w; is a 9P server listening there?", s.addr, err)
+		if nc, err = s.dialer.dial(ctx, addr, s.o); err != nil {
+			return nil, "", 0, err
 		}
 		stop := context.AfterFunc(ctx, func() { nc.Close() })
 		version, msize, versions, err = agree(nc, s.o.Msize, versions)
 		if !stop() {
-			err = fmt.Errorf("no answer to Tversion: %w", context.Cause(ctx))
+			err = silence(ctx)
 		}
 		if err == nil {
 			return nc, version, msize, nil
 		}
-		nc.Close()
+		hangUp(nc)
 		var none *noDialect
-		if errors.As(err, &none) {
-			s.mu.Lock()
-			s.changed = true
-			s.mu.Unlock()
+		switch {
+		case ctx.Err() != nil:
+		case errors.As(err, &none) && again:
+			versions, again = s.offers, false
+			continue
+		case hungUp(err) && len(versions) > 0:
+			continue
 		}
-		if !hungUp(err) || len(versions) == 0 || ctx.Err() != nil {
-			return nil, "", 0, fmt.Errorf("%v: %w", s.addr, err)
-		}
+		return nil, "", 0, fmt.Errorf("%v: %w", addr, explain(nc, err))
 	}
+}
+
+// silence says that the context ended before an answer to Tversion came.
+func silence(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("no answer to Tversion: %w", cause)
+	}
+	return fmt.Errorf("no answer to Tversion (%w): %w", context.Cause(ctx), errNot9P)
 }

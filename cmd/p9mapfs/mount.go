@@ -37,6 +37,7 @@ type mountFlags struct {
 	maxFids                                    int
 	onDisconnect, logLevel                     choice
 	readOnly, allowOther, intr                 bool
+	tls                                        tlsFlags
 }
 
 func mountCommand() *cobra.Command {
@@ -51,8 +52,25 @@ func mountCommand() *cobra.Command {
 		Short: "Mount a 9P server's tree, in the foreground until unmounted or signalled",
 		Long: `Mount a 9P server's tree, in the foreground until unmounted or signalled.
 
-ADDRESS is tcp!host!port, unix!/path, or one of host, host:port and /path;
-the default port is 564. A line on stderr says when the mount is there.
+ADDRESS is one of
+
+  tcp!host!port, host, host:port    a server in the network
+  tls!host!port                     one that is spoken to in TLS; see --tls-ca
+  unix!/path, /path                 a unix socket
+  vsock!cid!port                    from a virtual machine (vsock!host!564), or into one
+  exec!command args...              a command that speaks 9P on its standard input
+                                    and output, like exec!ssh host u9fs
+  fd!N, fd!R,W                      an inherited socket, or two pipes to read and write
+
+The default port is 564. Several addresses, separated by commas, are tried in
+order, now and whenever the connection is lost. They must lead to the same
+files. A comma that belongs to an address is written \,. The words of a command
+are split like a shell's, and quotes keep commas, but nothing is expanded; it is
+started anew for each connection, has no terminal to ask for passwords, and what
+it says on stderr goes to the log. An inherited descriptor serves once: when it
+is lost, programs are told at once.
+
+A line on stderr says when the mount is there.
 
 Programs may map the files. A store that the server did not take is kept, sent
 again, and told: by msync, fsync and close, and in the file .errors that every
@@ -61,7 +79,9 @@ directory of the mount has.
 Exit status: 0, 1 failure, 2 usage, 3 if bytes were left that the server did
 not take within --exit-timeout.`,
 		Example: `  p9mapfs mount --aname /srv/data fileserver /mnt
-  p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt`,
+  p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt
+  p9mapfs mount 'exec!ssh fileserver p9mapfs serve /srv/data -' /mnt
+  p9mapfs mount --tls-ca ca.pem tls!a.example!564,tls!b.example!564 /mnt`,
 		Args: exactly("ADDRESS", "MOUNTPOINT"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0], args[1]) },
 	}
@@ -87,12 +107,13 @@ not take within --exit-timeout.`,
 	fl.BoolVar(&f.readOnly, "read-only", false, "refuse every change")
 	fl.BoolVar(&f.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf unless root mounts)")
 	fl.BoolVar(&f.intr, "intr", false, "let any signal end a waiting call, not only a fatal one")
+	f.tls.add(c)
 	fl.Var(&f.logLevel, "log-level", "what to log on stderr")
 	return c
 }
 
 func (f *mountFlags) run(ctx context.Context, address, dir string) error {
-	addr, err := p9client.ParseAddress(address)
+	addrs, err := p9client.ParseAddresses(address)
 	if err != nil {
 		return usage(err)
 	}
@@ -111,6 +132,10 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 			return usage(fmt.Errorf("--%s %v is below 0; give it a time like 30s", name, d))
 		}
 	}
+	tlsConfig, err := f.tls.config(addrs)
+	if err != nil {
+		return err
+	}
 	if err := checkMountPoint(dir); err != nil {
 		return err
 	}
@@ -120,14 +145,20 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level(f.logLevel.value)}))
-	session, err := p9client.Dial(ctx, addr, f.session(log))
+	o := f.session(log)
+	o.TLS, o.Fallback = tlsConfig, addrs[1:]
+	session, err := p9client.Dial(ctx, addrs[0], o)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
+	addr := session.Link().Address
 	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log))
 	if err != nil {
 		return err
+	}
+	if err := closeOnExec(); err != nil {
+		log.Warn("a command that is started again may keep the mount from ending", "err", err)
 	}
 	fmt.Fprintf(os.Stderr, "p9mapfs: mounted %v on %s\n", addr, dir)
 	return f.serve(ctx, fsys, dir)
@@ -233,6 +264,22 @@ func unmount(fsys *fusefs.FS, wait time.Duration) error {
 	case <-time.After(max(wait, time.Second)):
 		return errElsewhere
 	}
+}
+
+// closeOnExec keeps the commands of exec! addresses, which are started again at
+// each reconnect, from inheriting what go-fuse leaves open: as long as anybody has
+// /dev/fuse open, the mount of a daemon that was killed hangs instead of failing.
+func closeOnExec() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if n, err := strconv.Atoi(fd.Name()); err == nil && n > 2 {
+			unix.CloseOnExec(n)
+		}
+	}
+	return nil
 }
 
 func checkMountPoint(dir string) error {

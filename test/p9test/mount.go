@@ -62,6 +62,9 @@ func TryMount(t testing.TB, dir string, opts ...Option) (*Mounted, error) {
 		}
 		addr = address(m.Proxy.Network(), m.Proxy.Addr())
 	}
+	if c.at != "" {
+		addr = c.at
+	}
 	// Not t.TempDir: it removes recursively, and so the server's files if the mount were still there.
 	path, err := os.MkdirTemp("", "p9test-mnt")
 	if err != nil {

@@ -44,6 +44,7 @@ type config struct {
 	exits      []int
 	exitTime   time.Duration
 	bin        string // p9mapfs; empty: Binary. For our own tests
+	at         string // address to mount; empty: the server's
 }
 
 func newConfig(opts []Option) *config {
@@ -67,6 +68,9 @@ func ServeFlags(flags ...string) Option {
 
 // On mounts from a server that StartServer started; the directory of Mount is then ignored.
 func On(s *Server) Option { return func(c *config) { c.server = s } }
+
+// At mounts this address, or list of addresses, instead of the server's own.
+func At(address string) Option { return func(c *config) { c.at = address } }
 
 // Flags are given to `p9mapfs mount`.
 func Flags(flags ...string) Option {
