@@ -36,12 +36,11 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 	f.mu.Lock()
 	last, known := f.last, f.told.set
 	f.mu.Unlock()
-	lost := known && !f.fsys.session.Link().Up
-	if !lost {
-		a, err := f.ask(ctx)
-		if lost = known && disconnected(err); !lost {
-			return a, err
-		}
+	if known {
+		ctx = p9client.WithoutHold(ctx)
+	}
+	if a, err := f.ask(ctx); !known || !disconnected(err) {
+		return a, err
 	}
 	if f.wb != nil { // what was written since is known here only
 		f.mu.Lock()

@@ -53,25 +53,32 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	}
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
-	c, known := n.childNode(name)
-	if known && !n.fsys.session.Link().Up {
-		if a, err := c.f.attr(ctx); err == nil { // as it was when the connection was lost
-			fillAttr(&out.Attr, c.f, a)
-			return c.EmbeddedInode(), 0
-		}
-	}
-	if known { // its attributes may have to be asked for more than once
-		fid, err := n.f.fid.Walk(ctx, name)
-		if err != nil {
-			return nil, toErrno(err)
-		}
-		return n.child(ctx, fid, nil, out)
+	if c, known := n.childNode(name); known {
+		return n.lookupAgain(ctx, name, c, out)
 	}
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		return nil, toErrno(err)
 	}
 	return n.child(ctx, fid, &a, out)
+}
+
+// lookupAgain is Lookup for a name that the kernel knows to be c. While the
+// connection is lost it is still that.
+func (n *node) lookupAgain(ctx context.Context, name string, c *node, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	fid, err := n.f.fid.Walk(p9client.WithoutHold(ctx), name)
+	if err == nil { // its attributes may have to be asked for more than once
+		return n.child(ctx, fid, nil, out)
+	}
+	if !disconnected(err) {
+		return nil, toErrno(err)
+	}
+	a, err := c.f.attr(ctx)
+	if err != nil {
+		return nil, toErrno(err)
+	}
+	fillAttr(&out.Attr, c.f, a)
+	return c.EmbeddedInode(), 0
 }
 
 // child makes the node of a fid that was walked, and fills out. told are the

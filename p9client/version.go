@@ -53,12 +53,15 @@ var errNot9P = errors.New("the server does not speak 9P; check host and port")
 // agree exchanges Tversions on a new connection, before anything else is sent,
 // until the server takes one of the versions offered. If the connection ends
 // over one of them, rest are those to try on the next connection.
-func agree(nc net.Conn, msize uint32, versions []string) (version string, size uint32, rest []string, err error) {
+func agree(ctx context.Context, nc net.Conn, msize uint32, versions []string) (version string, size uint32, rest []string, err error) {
 	var answers []string
 	for len(versions) > 0 {
 		offer := versions[0]
 		rest = versions[1:]
 		answer, size, err := tversionOn(nc, msize, offer)
+		if err != nil && ctx.Err() != nil {
+			err = silence(ctx) // it was closed because of that
+		}
 		var refused *Error
 		switch {
 		case errors.As(err, &refused):
@@ -174,8 +177,8 @@ func (s *Session) handshake(ctx context.Context, addr Address) (nc net.Conn, ver
 			return nil, "", 0, err
 		}
 		stop := context.AfterFunc(ctx, func() { nc.Close() })
-		version, msize, versions, err = agree(nc, s.o.Msize, versions)
-		if !stop() {
+		version, msize, versions, err = agree(ctx, nc, s.o.Msize, versions)
+		if !stop() && err == nil {
 			err = silence(ctx)
 		}
 		if err == nil {

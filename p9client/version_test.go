@@ -75,7 +75,7 @@ func TestDialectsAreTriedInTurn(t *testing.T) {
 				a.SetDeadline(time.Now().Add(10 * time.Second))
 				done := make(chan struct{})
 				go func() { versionServer(b, row.s); close(done) }()
-				version, msize, rest, err := agree(a, 8216, versions)
+				version, msize, rest, err := agree(t.Context(), a, 8216, versions)
 				a.Close()
 				<-done
 				if err == nil {
