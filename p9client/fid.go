@@ -121,7 +121,11 @@ const maxMoves = 8
 // the file because the session has renamed it, or what is above it, meanwhile.
 func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error) error {
 	if at := f.at.Load(); at != nil && at.opened && at.c == c {
-		return request(at)
+		err := request(at)
+		if now, ok := f.afresh(ctx, at, err); ok {
+			return request(now)
+		}
+		return err
 	}
 	if !f.isRoot {
 		f.pins.Add(1)

@@ -152,6 +152,10 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	for refused := 0; n < len(p); {
 		part := p[n:min(n+size, len(p))]
 		k, err := at.writeChunk(ctx, part, off+int64(n))
+		if now, ok := f.afresh(ctx, at, err); ok {
+			at = now
+			k, err = at.writeChunk(ctx, part, off+int64(n))
+		}
 		if err != nil {
 			return n, fail(op, f.Path(), err)
 		}
@@ -206,5 +210,9 @@ func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	if err != nil {
 		return fail(op, f.Path(), err)
 	}
-	return fail(op, f.Path(), at.c.say.sync(ctx, at, datasync))
+	err = at.c.say.sync(ctx, at, datasync)
+	if now, ok := f.afresh(ctx, at, err); ok {
+		err = now.c.say.sync(ctx, now, datasync)
+	}
+	return fail(op, f.Path(), err)
 }

@@ -39,11 +39,15 @@ func servers(t *testing.T, test func(r *rig), flags ...string) {
 }
 
 func newRig(t *testing.T, kind p9test.Kind, flags ...string) *rig {
+	return newRigWith(t, []p9test.Option{p9test.WithServer(kind)}, flags...)
+}
+
+func newRigWith(t *testing.T, server []p9test.Option, flags ...string) *rig {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	flags = append([]string{"--retry-interval", "50ms", "--exit-timeout", "2s", "--attr-timeout", "100ms"}, flags...)
-	m := p9test.Mount(t, t.TempDir(), p9test.WithServer(kind), p9test.OverTCP(), p9test.Through(),
-		p9test.Flags(flags...), p9test.AllowExit(0, 3))
+	m := p9test.Mount(t, t.TempDir(), append(server, p9test.OverTCP(), p9test.Through(),
+		p9test.Flags(flags...), p9test.AllowExit(0, 3))...)
 	return &rig{Mounted: m, Helper: p9test.StartHelper(t), t: t, ctx: ctx}
 }
 

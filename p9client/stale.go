@@ -1,0 +1,35 @@
+package p9client
+
+import (
+	"context"
+	"errors"
+	"syscall"
+)
+
+// afresh is told that the server does not know the file of the open number at.
+// Servers that go by the path also for open fids say so once the path has changed.
+// It walks to where the file is now and opens it again; ok is false if it is not
+// there, and then the server was right. The request is to be made again once: what
+// was refused with such an error was not obeyed.
+func (f *Fid) afresh(ctx context.Context, at *standing, err error) (now *standing, ok bool) {
+	if !at.opened || !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ESTALE) {
+		return nil, false
+	}
+	select {
+	case f.busy <- struct{}{}:
+		defer func() { <-f.busy }()
+	case <-ctx.Done():
+		return nil, false
+	}
+	if now := f.at.Load(); now != at { // somebody else has, or the connection is lost
+		return now, now != nil && now.c == at.c
+	}
+	f.at.Store(nil)
+	now, err = f.standAgain(ctx, at.c)
+	if err != nil || now.num == at.num {
+		f.at.CompareAndSwap(nil, at)
+		return nil, false
+	}
+	f.retire(at, 0)
+	return now, true
+}
