@@ -20,6 +20,7 @@ type server struct {
 
 	mu    sync.Mutex // guards what follows
 	hook  func(p *peer, m msg) (done bool)
+	wrap  func(nc net.Conn) net.Conn // if not nil, of each connection that is accepted
 	root  *node
 	paths uint64
 	peers map[*peer]bool
@@ -27,16 +28,19 @@ type server struct {
 }
 
 type node struct {
-	qid  Qid
-	data []byte
-	kids map[string]*node
+	qid    Qid
+	data   []byte
+	kids   map[string]*node
+	mode   uint32 // permission bits
+	target string // of a symbolic link
 }
 
 // A peer is a connection of the server.
 type peer struct {
-	s    *server
-	nc   net.Conn
-	fids map[uint32]*node
+	s     *server
+	nc    net.Conn
+	fids  map[uint32]*node
+	stuck chan struct{} // not nil: nothing more is read before it is closed; guarded by server.mu
 }
 
 func startServer(t *testing.T) *server {
@@ -61,6 +65,9 @@ func (s *server) listen() {
 			}
 			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}}
 			s.mu.Lock()
+			if s.wrap != nil {
+				p.nc = s.wrap(nc)
+			}
 			s.peers[p] = true
 			s.mu.Unlock()
 			s.wg.Go(p.serve)
@@ -74,6 +81,10 @@ func (s *server) cut() {
 	defer s.mu.Unlock()
 	for p := range s.peers {
 		p.nc.Close()
+		if p.stuck != nil {
+			close(p.stuck)
+			p.stuck = nil
+		}
 	}
 }
 
@@ -157,7 +168,11 @@ func (p *peer) serve() {
 		if p.s.hook == nil || !p.s.hook(p, m) {
 			p.obey(m)
 		}
+		stuck := p.stuck
 		p.s.mu.Unlock()
+		if stuck != nil {
+			<-stuck
+		}
 	}
 }
 
@@ -178,7 +193,8 @@ func attrBody(n *node) []byte {
 	var e encoder
 	e.u64(statxBasics)
 	e.b = append(e.b, qidBytes(n.qid)...)
-	e.b = append(e.b, make([]byte, 3*4+2*8)...)
+	e.u32(n.mode)
+	e.b = append(e.b, make([]byte, 2*4+2*8)...)
 	e.u64(uint64(len(n.data)))
 	e.b = append(e.b, make([]byte, 12*8)...)
 	return e.b
@@ -206,14 +222,6 @@ func (p *peer) obey(m msg) {
 		p.s.t.Errorf("request of type %d on fid %d, which is not there", m.typ, fid)
 		p.fail(m, syscall.EBADF)
 		return
-	}
-	made := func(name string, k *node) {
-		if n.kids[name] != nil {
-			p.fail(m, syscall.EEXIST)
-			return
-		}
-		n.kids[name] = k
-		p.reply(m, qidBytes(k.qid)...)
 	}
 	switch m.typ {
 	case twalk:
@@ -258,7 +266,7 @@ func (p *peer) obey(m msg) {
 	case tgetattr:
 		p.reply(m, attrBody(n)...)
 	case tmkdir:
-		made(d.str(), p.s.newNode(QTDIR))
+		p.make(m, n, d.str(), p.s.newNode(QTDIR))
 	case tlink:
 		target := p.fids[d.u32()]
 		name := d.str()
@@ -288,7 +296,7 @@ func (p *peer) obey(m msg) {
 	case tfsync:
 		p.reply(m)
 	default:
-		p.fail(m, syscall.ENOSYS)
+		p.obeyRest(m, n, d)
 	}
 }
 
