@@ -111,6 +111,14 @@ func (s *server) setHook(h func(p *peer, m msg) bool) {
 	s.mu.Unlock()
 }
 
+// setWrap lets the test stand between the server and its later connections. w is
+// called with the lock held.
+func (s *server) setWrap(w func(nc net.Conn) net.Conn) {
+	s.mu.Lock()
+	s.wrap = w
+	s.mu.Unlock()
+}
+
 // count returns how many requests of a type came.
 func (s *server) count(typ uint8) (n int) {
 	s.mu.Lock()
