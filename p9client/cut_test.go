@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -59,19 +60,6 @@ func (c cuts) String() string {
 	return strings.Join(l, ", then ")
 }
 
-// on makes a server whose connections are cut.
-func (c cuts) on(t *testing.T) *server {
-	s := startServer(t)
-	i := 0
-	s.setWrap(func(nc net.Conn) net.Conn {
-		if i++; i > len(c) {
-			return nc
-		}
-		return &knife{nc, c[i-1].toServer, c[i-1].fromServer}
-	})
-	return s
-}
-
 // A cutSession is a session that runs a script while its connections are cut.
 type cutSession struct {
 	t     *testing.T
@@ -80,15 +68,41 @@ type cutSession struct {
 	f     *Fid     // the script's open file
 	trees []string // after each step, without cuts; nil: they are recorded
 	cuts  int
+	whole bool // the script goes on to its end
+	conns int  // that the server has taken; guarded by server.mu
+}
+
+// on empties the server and has its connections cut.
+func (c *cutSession) on(where cuts) {
+	c.s.reset(c.t)
+	c.cuts = len(where)
+	c.s.setWrap(func(nc net.Conn) net.Conn {
+		if c.conns++; c.conns > len(where) {
+			return nc
+		}
+		return &knife{nc, where[c.conns-1].toServer, where[c.conns-1].fromServer}
+	})
+}
+
+// cutAll tells whether a connection is there that is not cut.
+func (c *cutSession) cutAll() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.conns > c.cuts
 }
 
 // run runs the script. After each step the server's tree must be what it is after
 // that step without any cut. A step that fails must say so in a documented way,
 // must have left the tree as it was or as it should be, and succeeds when it is
-// repeated, unless it had succeeded.
+// repeated, unless it had succeeded. Unless the script is to be run whole, it ends
+// some steps after the last cut.
 func (c *cutSession) run(script []step) {
-	for i, st := range script {
-		before := c.tree()
+	const more = 4
+	for i, left := 0, more; i < len(script) && (left > 0 || c.whole); i++ {
+		if c.cuts > 0 && c.cutAll() {
+			left--
+		}
+		st, before := script[i], c.tree()
 		for try := 0; ; try++ {
 			generation := c.x.Link().Generation
 			err := st.do(c)
@@ -98,7 +112,7 @@ func (c *cutSession) run(script []step) {
 				break
 			}
 			c.documented(st, err)
-			if c.trees != nil && now != before && now != c.trees[i] {
+			if i < len(c.trees) && now != before && now != c.trees[i] {
 				c.t.Fatalf("%s: %v, and left\n%swant\n%sor\n%s", st.name, err, now, before, c.trees[i])
 			}
 			if try == c.cuts {
@@ -106,6 +120,7 @@ func (c *cutSession) run(script []step) {
 			}
 			c.awaitAfter(generation)
 			if now != before && st.ifDone != nil {
+				c.expect(i, st, now)
 				check(c.t, st.ifDone(c))
 				break
 			}
@@ -184,12 +199,7 @@ func (c *cutSession) tree() string {
 			seen[n] = len(seen) + 1
 		}
 		fmt.Fprintf(&b, "%s: node %d type %#x mode %o data %q target %q\n", path, seen[n], n.qid.Type, n.mode, n.data, n.target)
-		names := make([]string, 0, len(n.kids))
-		for name := range n.kids {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(n.kids)) {
 			list(path+"/"+name, n.kids[name])
 		}
 	}
@@ -211,24 +221,28 @@ func (c *cutSession) fidsLeft() {
 	})
 }
 
-// scriptOn runs the whole script under cuts, then another one on the same session.
-func scriptOn(t *testing.T, where cuts, trees, treesAfter []string) {
-	c := &cutSession{t: t, s: where.on(t), trees: trees, cuts: len(where)}
+// cut runs the script under cuts, then another one on the same session.
+func (c *cutSession) cut(where cuts) {
+	c.on(where)
 	c.dial()
 	c.run(cutScript)
-	c.f.Clunk()
-	c.afterwards(treesAfter)
-	c.fidsLeft()
-	if g := c.x.Link().Generation; g > uint64(len(where)+1) {
-		t.Errorf("generation %d", g)
+	if c.f != nil {
+		c.f.Clunk()
 	}
+	c.afterwards()
+	c.fidsLeft()
+	if g := c.x.Link().Generation; g > uint64(c.cuts+1) {
+		c.t.Errorf("generation %d", g)
+	}
+	c.x.Close()
+	c.s.reset(c.t)
 }
 
 // afterwards runs the second script, which leaves the tree as it was. The last
 // cut may be as late as that.
-func (c *cutSession) afterwards(trees []string) {
+func (c *cutSession) afterwards() {
 	before := c.tree()
-	c.trees = trees
+	c.trees, c.whole = nil, true
 	c.run(afterScript)
 	if now := c.tree(); now != before {
 		c.t.Errorf("afterwards the server has\n%swant\n%s", now, before)
@@ -260,9 +274,8 @@ func TestCutAtEveryByte(t *testing.T) {
 	dry.run(cutScript)
 	dry.f.Clunk()
 	trees := dry.trees
-	dry.afterwards(nil)
-	treesAfter := dry.trees
-	if len(trees) != len(cutScript) || len(treesAfter) != len(afterScript) || to < 500 || from < 500 {
+	dry.afterwards()
+	if len(trees) != len(cutScript) || len(dry.trees) != len(afterScript) || to < 500 || from < 500 {
 		t.Fatalf("%d trees, %d bytes to the server, %d from it", len(trees), to, from)
 	}
 	t.Logf("%d steps, %d bytes to the server, %d from it", len(cutScript), to, from)
@@ -283,10 +296,14 @@ func TestCutAtEveryByte(t *testing.T) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 16 { // they mostly wait for the next connection
+		s := startServer(t)
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
 				if name := all[i].String(); only == "" || only == name {
-					t.Run(name, func(t *testing.T) { scriptOn(t, all[i], trees, treesAfter) })
+					t.Run(name, func(t *testing.T) {
+						c := &cutSession{t: t, s: s, trees: trees, whole: i%8 == 0}
+						c.cut(all[i])
+					})
 				}
 			}
 		})

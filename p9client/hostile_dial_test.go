@@ -99,6 +99,7 @@ func TestHostileDial(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), g.says) || !strings.Contains(err.Error(), s.path) {
 				t.Errorf("Dial: %v, want the words %q and the address", err, g.says)
 			}
+			s.reset(t) // the client has closed its connection
 		})
 	}
 }

@@ -111,6 +111,20 @@ func (s *server) setHook(h func(p *peer, m msg) bool) {
 	s.mu.Unlock()
 }
 
+// reset makes the server empty again when its clients have left it, for another
+// test.
+func (s *server) reset(t *testing.T) {
+	eventually(t, "the clients of before are gone", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.peers) == 0
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t, s.hook, s.wrap, s.seen, s.paths = t, nil, nil, nil, 0
+	s.root = s.newNode(QTDIR)
+}
+
 // setWrap lets the test stand between the server and its later connections. w is
 // called with the lock held.
 func (s *server) setWrap(w func(nc net.Conn) net.Conn) {

@@ -2,6 +2,7 @@ package p9client
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"syscall"
 )
@@ -77,13 +78,8 @@ func (p *peer) setAttr(m msg, n *node, d decoder) {
 
 // entries is the body of an Rreaddir. A cookie is the place in the sorted names.
 func (n *node) entries(off uint64, count int) []byte {
-	names := make([]string, 0, len(n.kids))
-	for name := range n.kids {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	b := le32(0)
-	for i, name := range names {
+	for i, name := range slices.Sorted(maps.Keys(n.kids)) {
 		if uint64(i) < off {
 			continue
 		}
