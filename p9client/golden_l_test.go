@@ -109,7 +109,8 @@ func sentByL(t *testing.T, want []byte, call func(ctx context.Context, f, d *Fid
 func TestGoldenStart(t *testing.T) {
 	frames := goldens(t, "9P2000.L")
 	s := startServer(t)
-	x := s.dial(Options{Msize: 8192, Uname: "glenn", NUname: 1000, Aname: "/x"})
+	s.only = DotL
+	x := s.dial(Options{Msize: 8192, Dialect: DotL, Uname: "glenn", NUname: 1000, Aname: "/x"})
 	ctx, cancel := context.WithCancel(t.Context())
 	s.always(tgetattr, func(p *peer, m msg) { cancel() })
 	want(t, getAttr(ctx, x.Root()), syscall.EINTR)
@@ -121,6 +122,9 @@ func TestGoldenStart(t *testing.T) {
 		have := frame(m.typ, m.tag, m.body...)
 		switch m.typ {
 		case tversion, tattach:
+			if d := (decoder{b: m.body[4:]}); m.typ == tversion && d.str() != DotL {
+				continue // an extension of it is offered before
+			}
 			want := frames[map[uint8]string{tversion: "Tversion", tattach: "Tattach"}[m.typ]]
 			if !bytes.Equal(have[7:], want[7:]) || have[4] != want[4] || m.typ == tversion && m.tag != noTag {
 				t.Errorf("\n got %x\nwant %x", have, want)
@@ -158,7 +162,7 @@ var repliesL = map[string]struct {
 	"Rreaddir": {func(ctx context.Context, f *Fid) (any, error) {
 		l, next, err := f.ReadDir(ctx, 7, 4096)
 		return fmt.Sprintf("%+v %#x", l, next), err
-	}, "[{Qid:{Type:0 Version:1 Path:2} Offset:8 Type:8 Name:f} {Qid:{Type:128 Version:0 Path:3} Offset:72623859790382856 Type:4 Name:d}] 0x102030405060708"},
+	}, "[{Qid:{Type:0 Version:1 Path:2} Offset:8 Type:8 Name:f Attr:<nil>} {Qid:{Type:128 Version:0 Path:3} Offset:72623859790382856 Type:4 Name:d Attr:<nil>}] 0x102030405060708"},
 	"Rfsync": {func(ctx context.Context, f *Fid) (any, error) { return nil, f.Sync(ctx, false) }, nil},
 }
 

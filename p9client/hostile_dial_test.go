@@ -24,18 +24,18 @@ func greetings() []greeting {
 	const refuses = "refuses the attach"
 	root := qidBytes(Qid{Type: QTDIR, Path: 1})
 	return []greeting{
-		{"agrees on msize 0", tversion, rversion(0, dialect), few},
-		{"agrees on msize 23, less than the header of a Twrite", tversion, rversion(23, dialect), few},
-		{"agrees on msize 255", tversion, rversion(255, dialect), few},
-		{"wants one byte more than was asked", tversion, rversion(hostileMsize+1, dialect), few},
-		{"wants 2^32-1", tversion, rversion(1<<32-1, dialect), few},
+		{"agrees on msize 0", tversion, rversion(0, DotL), few},
+		{"agrees on msize 23, less than the header of a Twrite", tversion, rversion(23, DotL), few},
+		{"agrees on msize 255", tversion, rversion(255, DotL), few},
+		{"wants one byte more than was asked", tversion, rversion(hostileMsize+1, DotL), few},
+		{"wants 2^32-1", tversion, rversion(1<<32-1, DotL), few},
 		{"speaks 9P3000", tversion, rversion(hostileMsize, "9P3000"), "9P3000"},
 		{"speaks 9P2000.Lx", tversion, rversion(hostileMsize, "9P2000.Lx"), "9P2000.Lx"},
 		{"says unknown", tversion, rversion(hostileMsize, "unknown"), "unknown"},
 		{"names no dialect", tversion, rversion(hostileMsize, ""), `""`},
 		{"names a dialect with a NUL", tversion, rversion(hostileMsize, "9P2000.L\x00"), "9P2000.L"},
 		{"ends in the middle of its dialect", tversion, answer(le32(hostileMsize), []byte{9, 0, '9', 'P'}), no9P},
-		{"goes on after its dialect", tversion, answer(le32(hostileMsize), str9(dialect), []byte{0}), no9P},
+		{"goes on after its dialect", tversion, answer(le32(hostileMsize), str9(DotL), []byte{0}), no9P},
 		{"sends an empty Rversion", tversion, answer(), no9P},
 		{"answers Tversion with tag 0", tversion, send(func(m msg) []byte { return frame(tversion+1, 0, m.body...) }), no9P},
 		{"answers Tversion with Rattach", tversion, answerAs(tattach+1, root), no9P},
@@ -149,8 +149,8 @@ func TestHostileReconnect(t *testing.T) {
 // What a server may say at the start that is merely unusual.
 func TestUnusualStarts(t *testing.T) {
 	for _, g := range []greeting{
-		{"agrees on a smaller msize", tversion, answer(le32(4096), str9(dialect)), ""},
-		{"offers Google's extensions", tversion, answer(le32(4096), str9(dialect+".Google.7")), ""},
+		{"agrees on a smaller msize", tversion, answer(le32(4096), str9(DotL)), ""},
+		{"offers Google's extensions", tversion, answer(le32(4096), str9(DotL+".Google.3")), ""},
 		{"exports a file", tattach, answer(qidBytes(Qid{Path: 7})), ""},
 		{"sends its root with every bit of the type", tattach, answer(qidBytes(Qid{Type: 0xff, Path: 7})), ""},
 	} {

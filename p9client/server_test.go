@@ -21,6 +21,7 @@ type server struct {
 	mu    sync.Mutex // guards what follows
 	hook  func(p *peer, m msg) (done bool)
 	wrap  func(nc net.Conn) net.Conn // if not nil, of each connection that is accepted
+	only  string                     // the dialect that is spoken; empty: 9P2000.L and its extensions
 	root  *node
 	paths uint64
 	peers map[*peer]bool
@@ -213,7 +214,7 @@ func qidBytes(q Qid) []byte {
 
 func attrBody(n *node) []byte {
 	var e encoder
-	e.u64(statxBasics)
+	e.u64(0x7ff)
 	e.b = append(e.b, qidBytes(n.qid)...)
 	e.u32(n.mode)
 	e.b = append(e.b, make([]byte, 2*4+2*8)...)
@@ -227,7 +228,7 @@ func (p *peer) obey(m msg) {
 	d := decoder{b: m.body}
 	fid := d.u32()
 	if m.typ == tversion {
-		p.reply(m, m.body...)
+		p.agree(m)
 		return
 	}
 	if m.typ == tattach {

@@ -4,8 +4,19 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 )
+
+// agree answers a Tversion.
+func (p *peer) agree(m msg) {
+	d := decoder{b: m.body}
+	msize, offer := d.u32(), d.str()
+	if answer := p.s.only; answer != offer && (answer != "" || !strings.HasPrefix(offer, DotL)) {
+		offer = "unknown"
+	}
+	p.reply(m, bytesOf(le32(msize), str9(offer))...)
+}
 
 // obeyRest does what obey does not: the verbs that few tests need.
 func (p *peer) obeyRest(m msg, n *node, d decoder) {
