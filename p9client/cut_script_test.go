@@ -72,7 +72,7 @@ func write(data string, off int64) func(c *cutSession) error {
 	}
 }
 
-// expectDir reads the root with replies of two entries or so.
+// expectDir reads the root with replies of one or two entries.
 func expectDir(want ...string) func(c *cutSession) error {
 	return func(c *cutSession) error {
 		return c.with(func(d *Fid) error {
@@ -81,7 +81,7 @@ func expectDir(want ...string) func(c *cutSession) error {
 			}
 			var got []string
 			for off := uint64(0); len(got) <= len(want); {
-				l, next, err := d.ReadDir(c.t.Context(), off, 64)
+				l, next, err := d.ReadDir(c.t.Context(), off, c.plan.count)
 				if err != nil {
 					return err
 				}
@@ -108,8 +108,8 @@ func (c *cutSession) names() []string {
 	return slices.Sorted(maps.Keys(c.s.root.kids))
 }
 
-// cutScript has every verb. It begins with an empty tree.
-var cutScript = []step{
+// dotLScript has every verb of 9P2000.L. It begins with an empty tree.
+var dotLScript = []step{
 	{"mkdir", beAmbiguous, func(c *cutSession) error { _, err := c.x.Root().Mkdir(c.t.Context(), "d", 0755, 0); return err }, nothing},
 	{"create", beAmbiguous, func(c *cutSession) error {
 		return c.with(func(d *Fid) (err error) {

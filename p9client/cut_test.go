@@ -63,6 +63,7 @@ func (c cuts) String() string {
 // A cutSession is a session that runs a script while its connections are cut.
 type cutSession struct {
 	t     *testing.T
+	plan  plan
 	s     *server
 	x     *Session
 	f     *Fid     // the script's open file
@@ -72,9 +73,19 @@ type cutSession struct {
 	conns int  // that the server has taken; guarded by server.mu
 }
 
+// A plan is the scripts of a dialect.
+type plan struct {
+	dialect string
+	script  []step
+	after   []step // leaves the tree as it was
+	count   int    // bytes of a reply to a reading of a directory
+	every   int    // how many bytes there are from a cut to the next
+}
+
 // on empties the server and has its connections cut.
 func (c *cutSession) on(where cuts) {
 	c.s.reset(c.t)
+	c.s.speak(c.plan.dialect)
 	c.cuts = len(where)
 	c.s.setWrap(func(nc net.Conn) net.Conn {
 		if c.conns++; c.conns > len(where) {
@@ -174,7 +185,7 @@ func (c *cutSession) awaitAfter(generation uint64) {
 func (c *cutSession) dial() {
 	for try := 0; ; try++ {
 		x, err := Dial(c.t.Context(), Address{"unix", c.s.path}, Options{
-			Msize: hostileMsize, BackoffMin: time.Millisecond, BackoffMax: 2 * time.Millisecond})
+			Dialect: c.plan.dialect, Msize: hostileMsize, BackoffMin: time.Millisecond, BackoffMax: 2 * time.Millisecond})
 		if err == nil {
 			c.x = x
 			c.t.Cleanup(func() { x.Close() })
@@ -225,7 +236,7 @@ func (c *cutSession) fidsLeft() {
 func (c *cutSession) cut(where cuts) {
 	c.on(where)
 	c.dial()
-	c.run(cutScript)
+	c.run(c.plan.script)
 	if c.f != nil {
 		c.f.Clunk()
 	}
@@ -243,53 +254,68 @@ func (c *cutSession) cut(where cuts) {
 func (c *cutSession) afterwards() {
 	before := c.tree()
 	c.trees, c.whole = nil, true
-	c.run(afterScript)
+	c.run(c.plan.after)
 	if now := c.tree(); now != before {
 		c.t.Errorf("afterwards the server has\n%swant\n%s", now, before)
 	}
 }
 
-// countBytes runs the script without cuts.
-func countBytes(t *testing.T) (toServer, fromServer int) {
+// dry runs the scripts without cuts. It returns the trees, and how many bytes the
+// first script had pass each way.
+func (p plan) dry(t *testing.T) (trees []string, toServer, fromServer int) {
 	k := &knife{toServer: -1, fromServer: -1}
-	c := &cutSession{t: t, s: startServer(t)}
-	c.s.setWrap(func(nc net.Conn) net.Conn { k.Conn = nc; return k })
-	c.dial()
-	c.run(cutScript)
-	c.f.Clunk()
-	c.fidsLeft()
-	c.x.Close()
-	c.s.stop()
-	c.s.wg.Wait()
-	return -1 - k.toServer, -1 - k.fromServer
+	for _, after := range []bool{true, false} {
+		c := &cutSession{t: t, s: startServer(t), plan: p, whole: true}
+		c.s.speak(p.dialect)
+		c.s.setWrap(func(nc net.Conn) net.Conn { k.Conn = nc; return k })
+		c.dial()
+		c.run(p.script)
+		c.f.Clunk()
+		trees = c.trees
+		if after {
+			c.afterwards()
+			c.s.setWrap(nil)
+		}
+		c.fidsLeft()
+		c.x.Close()
+		c.s.reset(t)
+		if after {
+			*k = knife{toServer: -1, fromServer: -1}
+		}
+	}
+	return trees, -1 - k.toServer, -1 - k.fromServer
 }
 
 // Wherever the connection is cut, in whichever direction, each call succeeds with
 // the right result or fails as documented; what it says is what the server has;
 // and the session goes on. P9TEST_CUT="to server 17 from server -1" runs one.
 func TestCutAtEveryByte(t *testing.T) {
-	to, from := countBytes(t)
-	dry := &cutSession{t: t, s: startServer(t)}
-	dry.dial()
-	dry.run(cutScript)
-	dry.f.Clunk()
-	trees := dry.trees
-	dry.afterwards()
-	if len(trees) != len(cutScript) || len(dry.trees) != len(afterScript) || to < 500 || from < 500 {
+	for _, p := range []plan{
+		{DotL, dotLScript, afterScript, 64, 1},
+		{Plain, legacyScript(false), afterScript, 100, 1},
+		{DotU, legacyScript(true), afterScript, 140, 5}, // which has the same frames but for the stat entries
+	} {
+		t.Run(p.dialect, func(t *testing.T) { p.test(t) })
+	}
+}
+
+func (p plan) test(t *testing.T) {
+	trees, to, from := p.dry(t)
+	if len(trees) != len(p.script) || to < 500 || from < 500 {
 		t.Fatalf("%d trees, %d bytes to the server, %d from it", len(trees), to, from)
 	}
-	t.Logf("%d steps, %d bytes to the server, %d from it", len(cutScript), to, from)
+	t.Logf("%d steps, %d bytes to the server, %d from it", len(p.script), to, from)
 
 	var all []cuts
-	for n := range to {
+	for n := 0; n < to; n += p.every {
 		all = append(all, cuts{{n, -1}})
 	}
-	for n := range from {
+	for n := 0; n < from; n += p.every {
 		all = append(all, cuts{{-1, n}})
 	}
 	const seed = 9
 	rnd := rand.New(rand.NewPCG(seed, seed))
-	for range 200 { // of two connections in a row
+	for range 100 / p.every { // of two connections in a row
 		all = append(all, cuts{{rnd.IntN(to), -1}, {-1, rnd.IntN(from)}}, cuts{{-1, rnd.IntN(from)}, {rnd.IntN(to / 2), -1}})
 	}
 	only := os.Getenv("P9TEST_CUT")
@@ -301,7 +327,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
 				if name := all[i].String(); only == "" || only == name {
 					t.Run(name, func(t *testing.T) {
-						c := &cutSession{t: t, s: s, trees: trees, whole: i%8 == 0}
+						c := &cutSession{t: t, s: s, plan: p, trees: trees, whole: i%8 == 0}
 						c.cut(all[i])
 					})
 				}

@@ -41,7 +41,8 @@ type peer struct {
 	s     *server
 	nc    net.Conn
 	fids  map[uint32]*node
-	stuck chan struct{} // not nil: nothing more is read before it is closed; guarded by server.mu
+	place map[uint32]place // by fid; of 9P2000
+	stuck chan struct{}    // not nil: nothing more is read before it is closed; guarded by server.mu
 }
 
 func startServer(t *testing.T) *server {
@@ -64,7 +65,7 @@ func (s *server) listen() {
 			if err != nil {
 				return
 			}
-			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}}
+			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}, place: map[uint32]place{}}
 			s.mu.Lock()
 			if s.wrap != nil {
 				p.nc = s.wrap(nc)
@@ -122,8 +123,15 @@ func (s *server) reset(t *testing.T) {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.t, s.hook, s.wrap, s.seen, s.paths = t, nil, nil, nil, 0
+	s.t, s.hook, s.wrap, s.seen, s.paths, s.only = t, nil, nil, nil, 0, ""
 	s.root = s.newNode(QTDIR)
+}
+
+// speak makes the server know one dialect only.
+func (s *server) speak(dialect string) {
+	s.mu.Lock()
+	s.only = dialect
+	s.mu.Unlock()
 }
 
 // setWrap lets the test stand between the server and its later connections. w is
@@ -202,6 +210,10 @@ func (p *peer) serve() {
 func (p *peer) reply(m msg, body ...byte) { p.nc.Write(frame(m.typ+1, m.tag, body...)) }
 
 func (p *peer) fail(m msg, errno syscall.Errno) {
+	if p.s.legacy() {
+		p.failLegacy(m, errno)
+		return
+	}
 	p.nc.Write(frame(rlerror, m.tag, le32(uint32(errno))...))
 }
 
@@ -246,12 +258,17 @@ func (p *peer) obey(m msg) {
 		p.fail(m, syscall.EBADF)
 		return
 	}
+	if p.s.legacy() && p.obeyLegacy(m, n, d) {
+		return
+	}
 	switch m.typ {
 	case twalk:
 		newfid, names := d.u32(), int(d.u16())
 		var e encoder
+		at := p.place[fid]
 		for range names {
-			if n = n.kids[d.str()]; n == nil {
+			at = place{n, d.str()}
+			if n = n.kids[at.name]; n == nil {
 				p.fail(m, syscall.ENOENT)
 				return
 			}
@@ -260,7 +277,7 @@ func (p *peer) obey(m msg) {
 		if p.fids[newfid] != nil && newfid != fid {
 			p.s.t.Errorf("fid %d is used twice", newfid)
 		}
-		p.fids[newfid] = n
+		p.fids[newfid], p.place[newfid] = n, at
 		p.reply(m, append([]byte{byte(names), 0}, e.b...)...)
 	case tclunk:
 		delete(p.fids, fid)

@@ -82,7 +82,7 @@ func (p *peer) setAttr(m msg, n *node, d decoder) {
 		n.mode = mode
 	}
 	if valid&SetSize != 0 {
-		n.data = append(n.data[:min(size, uint64(len(n.data)))], make([]byte, max(size, uint64(len(n.data)))-uint64(len(n.data)))...)
+		n.resize(size)
 	}
 	p.reply(m)
 }
