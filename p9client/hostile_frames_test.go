@@ -9,7 +9,7 @@ import (
 
 func allWrongs() []wrong {
 	var l []wrong
-	for _, part := range [][]wrong{frameWrongs(), errorWrongs(), bodyWrongs(), attrWrongs(), dirWrongs(), flowWrongs()} {
+	for _, part := range [][]wrong{frameWrongs(), errorWrongs(), bodyWrongs(), attrWrongs(), dirWrongs(), flowWrongs(), legacyWrongs(), legacyDirWrongs()} {
 		l = append(l, part...)
 	}
 	return l

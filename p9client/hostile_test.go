@@ -1,6 +1,7 @@
 package p9client
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -57,7 +58,7 @@ func TestHostileServer(t *testing.T) {
 		t.Errorf("%d rows are not a table", len(rows))
 	}
 	for _, w := range rows {
-		t.Run(fmt.Sprintf("%s: the server %s", w.under, w.server), func(t *testing.T) { w.test(t) })
+		t.Run(fmt.Sprintf("%s %s: the server %s", cmp.Or(w.o.Dialect, DotL), w.under, w.server), func(t *testing.T) { w.test(t) })
 	}
 }
 
@@ -65,6 +66,7 @@ func (w wrong) test(t *testing.T) {
 	noLeak(t)
 	s := startServer(t)
 	s.addHostileTree()
+	s.speak(w.o.Dialect)
 	if w.o.Msize == 0 {
 		w.o.Msize = hostileMsize
 	}
@@ -215,6 +217,8 @@ var operations = map[string]func(ctx context.Context, f *Fid) error{
 		return err
 	},
 	"readdir": readDir,
+
+	"readdir of a directory": readRoot,
 }
 
 func readHello(ctx context.Context, f *Fid) error {
