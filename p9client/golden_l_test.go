@@ -16,6 +16,8 @@ import (
 // goldenTime is 0x01020304 s and 0x05060708 ns.
 var goldenTime = time.Unix(0x01020304, 0x05060708)
 
+var goldenLock = Lock{Type: LockWrite, Start: 0x0102030405060708, Length: 16, ProcID: 7, ClientID: "h"}
+
 // requestsL make the client send each T-message of 9P2000.L. f is fid 2 and has a
 // name of its own, d is fid 1; the next fid is 3.
 var requestsL = map[string]func(ctx context.Context, f, d *Fid){
@@ -35,12 +37,16 @@ var requestsL = map[string]func(ctx context.Context, f, d *Fid){
 	"Tsetattr": func(ctx context.Context, f, d *Fid) {
 		f.SetAttr(ctx, SetAttr{Valid: SetMode | SetSize | SetMtime | SetMtimeTo, Mode: 0644, UID: 1, GID: 2, Size: 0x0102030405060708, Mtime: goldenTime})
 	},
-	"Treaddir":  func(ctx context.Context, f, d *Fid) { f.ReadDir(ctx, 7, 256) },
-	"Tfsync":    func(ctx context.Context, f, d *Fid) { f.Sync(ctx, true) },
-	"Tlink":     func(ctx context.Context, f, d *Fid) { f.Link(ctx, d, "n") },
-	"Tmkdir":    func(ctx context.Context, f, d *Fid) { f.Mkdir(ctx, "d", 0755, 5) },
-	"Trenameat": func(ctx context.Context, f, d *Fid) { f.Rename(ctx, "o", d, "nn") },
-	"Tunlinkat": func(ctx context.Context, f, d *Fid) { f.Unlink(ctx, "u", 0x200) },
+	"Treaddir":     func(ctx context.Context, f, d *Fid) { f.ReadDir(ctx, 7, 256) },
+	"Tfsync":       func(ctx context.Context, f, d *Fid) { f.Sync(ctx, true) },
+	"Tlink":        func(ctx context.Context, f, d *Fid) { f.Link(ctx, d, "n") },
+	"Tmkdir":       func(ctx context.Context, f, d *Fid) { f.Mkdir(ctx, "d", 0755, 5) },
+	"Trenameat":    func(ctx context.Context, f, d *Fid) { f.Rename(ctx, "o", d, "nn") },
+	"Txattrwalk":   func(ctx context.Context, f, d *Fid) { f.GetXattr(ctx, "user.a") },
+	"Txattrcreate": func(ctx context.Context, f, d *Fid) { f.SetXattr(ctx, "user.a", []byte("abc"), 1) },
+	"Tlock":        func(ctx context.Context, f, d *Fid) { l := goldenLock; l.Flags = LockBlock; f.Lock(ctx, l) },
+	"Tgetlock":     func(ctx context.Context, f, d *Fid) { l := goldenLock; l.Type = LockRead; f.GetLock(ctx, l) },
+	"Tunlinkat":    func(ctx context.Context, f, d *Fid) { f.Unlink(ctx, "u", 0x200) },
 }
 
 // What is sent is, byte for byte but for the tag, what the manual says.
@@ -55,16 +61,17 @@ func TestGoldenRequests(t *testing.T) {
 			if call == nil {
 				t.Fatal("nothing sends it")
 			}
-			sentByL(t, want, call)
+			sentBy(t, DotL, want, call)
 		})
 	}
 }
 
-// sentByL holds the first frame of want's type that a call sends against it.
-func sentByL(t *testing.T, want []byte, call func(ctx context.Context, f, d *Fid)) {
+// sentBy holds the first frame of want's type that a call sends against it.
+func sentBy(t *testing.T, dialect string, want []byte, call func(ctx context.Context, f, d *Fid)) {
 	s := startServer(t)
+	s.speak(dialect)
 	s.add("d", QTDIR, "").kids["o"] = s.newNode(0)
-	x := s.dial(Options{HoldTimeout: -1})
+	x := s.dial(Options{Dialect: dialect, HoldTimeout: -1})
 	d, err := x.Root().Walk(t.Context(), "d") // fid 1
 	check(t, err)
 	f, err := x.Root().Walk(t.Context(), "d") // fid 2
@@ -87,6 +94,11 @@ func sentByL(t *testing.T, want []byte, call func(ctx context.Context, f, d *Fid
 			return false
 		case tclunk:
 			return false
+		case tstat: // that of Twstat is asked for before
+			if want[4] == twstat {
+				return false
+			}
+			p.fail(m, syscall.EIO)
 		default:
 			p.fail(m, syscall.EIO)
 		}
@@ -140,10 +152,7 @@ func TestGoldenStart(t *testing.T) {
 }
 
 // repliesL are what each R-message of 9P2000.L is decoded to.
-var repliesL = map[string]struct {
-	call func(ctx context.Context, f *Fid) (any, error)
-	want any
-}{
+var repliesL = map[string]goldenReply{
 	"Rwalk":     {func(ctx context.Context, f *Fid) (any, error) { return qidOf(f.Walk(ctx, "a", "b")) }, Qid{QTSYMLINK, 0x01020304, 0x0102030405060708}},
 	"Rread":     {readGolden, "hello"},
 	"Rwrite":    {func(ctx context.Context, f *Fid) (any, error) { return f.WriteAt(ctx, []byte("abc"), 0) }, 3},
@@ -163,7 +172,16 @@ var repliesL = map[string]struct {
 		l, next, err := f.ReadDir(ctx, 7, 4096)
 		return fmt.Sprintf("%+v %#x", l, next), err
 	}, "[{Qid:{Type:0 Version:1 Path:2} Offset:8 Type:8 Name:f Attr:<nil>} {Qid:{Type:128 Version:0 Path:3} Offset:72623859790382856 Type:4 Name:d Attr:<nil>}] 0x102030405060708"},
-	"Rfsync": {func(ctx context.Context, f *Fid) (any, error) { return nil, f.Sync(ctx, false) }, nil},
+	"Rxattrwalk": {func(ctx context.Context, f *Fid) (any, error) {
+		_, err := f.GetXattr(ctx, "user.a")
+		if errors.Is(err, syscall.E2BIG) {
+			return err.Error(), nil
+		}
+		return nil, err
+	}, `Txattrwalk "f": the server says 65537 bytes, more than Linux' 65536`},
+	"Rlock":    {func(ctx context.Context, f *Fid) (any, error) { return f.Lock(ctx, goldenLock) }, LockGrace},
+	"Rgetlock": {func(ctx context.Context, f *Fid) (any, error) { return f.GetLock(ctx, Lock{}) }, goldenLock},
+	"Rfsync":   {func(ctx context.Context, f *Fid) (any, error) { return nil, f.Sync(ctx, false) }, nil},
 }
 
 func qidOf(f *Fid, err error) (any, error) {
@@ -182,13 +200,20 @@ func readGolden(ctx context.Context, f *Fid) (any, error) {
 
 // What comes is taken for what the manual says it is; a byte less ends the
 // connection, and so does one more.
-func TestGoldenReplies(t *testing.T) {
-	frames := goldens(t, "9P2000.L")
-	for name, reply := range frames {
-		if name[0] != 'R' || strings.Contains(" Rversion Rattach Rlerror Rflush ", " "+name+" ") {
+func TestGoldenReplies(t *testing.T) { testGoldenReplies(t, DotL, repliesL) }
+
+// A goldenReply is what an R-message is decoded to.
+type goldenReply struct {
+	call func(ctx context.Context, f *Fid) (any, error)
+	want any
+}
+
+func testGoldenReplies(t *testing.T, dialect string, replies map[string]goldenReply) {
+	for name, reply := range goldens(t, dialect) {
+		if name[0] != 'R' || strings.Contains(" Rversion Rattach Rlerror Rerror Rflush ", " "+name+" ") {
 			continue
 		}
-		test, ok := repliesL[name]
+		test, ok := replies[name]
 		if !ok {
 			t.Errorf("%s: nothing takes it", name)
 			continue
@@ -196,8 +221,9 @@ func TestGoldenReplies(t *testing.T) {
 		typ := reply[4]
 		for _, body := range [][]byte{reply[7:], reply[7:max(7, len(reply)-1)], append(reply[7:len(reply):len(reply)], 0)} {
 			s := startServer(t)
+			s.speak(dialect)
 			s.add("f", 0, "")
-			x := s.dial(Options{})
+			x := s.dial(Options{Dialect: dialect})
 			f, err := x.Root().Walk(t.Context(), "f")
 			check(t, err)
 			s.setHook(func(p *peer, m msg) bool {
