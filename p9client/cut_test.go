@@ -115,8 +115,11 @@ func (c *cutSession) run(script []step) {
 		}
 		st, before := script[i], c.tree()
 		for try := 0; ; try++ {
-			generation := c.x.Link().Generation
+			generation, sent := c.x.Link().Generation, c.s.count(twrite)+c.s.count(tfsync)
 			err := st.do(c)
+			if n := c.s.count(twrite) + c.s.count(tfsync) - sent; st.may == beDisconnected && n > 1 {
+				c.t.Fatalf("%s: was sent %d times", st.name, n)
+			}
 			now := c.tree()
 			if err == nil {
 				c.expect(i, st, now)

@@ -25,6 +25,13 @@ func pipeSession(t *testing.T, say dialect) (*Session, net.Conn) {
 	return s, srv
 }
 
+// hangs ends the process if the test has not ended in a minute, so that the input
+// is known: the fuzzer itself waits for ever. Call what it returns at the end.
+func hangs(input string) func() {
+	t := time.AfterFunc(time.Minute, func() { panic("hangs: " + input) })
+	return func() { t.Stop() }
+}
+
 var fuzzDialects = []dialect{dotL{google: 3}, legacy{ids: newIDs(1, 2)}, legacy{unix: true, ids: newIDs(1, 2)}}
 
 // Whatever bytes a server sends, a connection ends or goes on; it never panics,
@@ -43,6 +50,7 @@ func FuzzReplies(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, say uint8, b []byte) {
+		defer hangs(fmt.Sprintf("%d, %q", say, b))()
 		s, srv := pipeSession(t, fuzzDialects[int(say)%len(fuzzDialects)])
 		ctx := WithoutHold(s.ctx)
 		calls := []func(context.Context, *Fid) error{getAttr, readAt, writeAt, walk, clone, fsync}
@@ -140,6 +148,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, say, verb uint8, first, rest []byte) {
+		defer hangs(fmt.Sprintf("%d, %d, %q, %q", say, verb, first, rest))()
 		s, srv := pipeSession(t, fuzzDialects[int(say)%len(fuzzDialects)])
 		served := make(chan struct{})
 		go func() {
@@ -177,6 +186,7 @@ func FuzzVersion(f *testing.F) {
 	f.Add(frame(tversion+1, noTag, bytesOf(le32(1<<31), str9("9P2000.L.Google.2"))...))
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer hangs(fmt.Sprintf("%q", b))()
 		nc, srv := net.Pipe()
 		defer nc.Close()
 		go io.Copy(io.Discard, srv)
