@@ -18,12 +18,12 @@ func legacyScript(unix bool) []step {
 		}, reopen("d", "f")},
 		{"write", beDisconnected, write("hello, world", 0), nil},
 		{"fsync", beDisconnected, func(c *cutSession) error { return c.f.Sync(c.t.Context(), false) }, nil},
-		{"read", never, expectRead("hello, world"), nil},
-		{"truncate", never, func(c *cutSession) error { return c.f.Truncate(c.t.Context(), 5) }, nil},
-		{"chmod", never, func(c *cutSession) error {
+		{"read", heldOn, expectRead("hello, world"), nil},
+		{"truncate", heldOn, func(c *cutSession) error { return c.f.Truncate(c.t.Context(), 5) }, nil},
+		{"chmod", heldOn, func(c *cutSession) error {
 			return c.f.SetAttr(c.t.Context(), SetAttr{Valid: SetMode, Mode: 0640})
 		}, nil},
-		{"getattr", never, func(c *cutSession) error {
+		{"getattr", heldOn, func(c *cutSession) error {
 			a, err := c.f.GetAttr(c.t.Context())
 			if err == nil && (a.Size != 5 || a.Mode != syscall.S_IFREG|0640 || a.Qid.Path != c.f.Qid().Path) {
 				return fmt.Errorf("%+v", a)
@@ -34,15 +34,15 @@ func legacyScript(unix bool) []step {
 			return c.with(func(d *Fid) error { return d.Rename(c.t.Context(), "f", d, "g") }, "d")
 		}, reopen("d", "g")},
 		{"write after the rename", beDisconnected, write(", again", 5), nil},
-		{"read after the rename", never, expectRead("hello, again"), nil},
-		{"make another", never, func(c *cutSession) error {
+		{"read after the rename", heldOn, expectRead("hello, again"), nil},
+		{"make another", heldOn, func(c *cutSession) error {
 			g, err := c.x.Root().Create(c.t.Context(), "h", syscall.O_RDWR, 0600, 0)
 			if err == nil {
 				g.Clunk()
 			}
 			return err
 		}, nil},
-		{"make a third", never, func(c *cutSession) error {
+		{"make a third", heldOn, func(c *cutSession) error {
 			g, err := c.x.Root().Create(c.t.Context(), "i", syscall.O_RDWR, 0600, 0)
 			if err == nil {
 				g.Clunk()
@@ -50,9 +50,9 @@ func legacyScript(unix bool) []step {
 			return err
 		}, nil},
 		{"unlink", beAmbiguous, func(c *cutSession) error { return c.x.Root().Unlink(c.t.Context(), "h", 0) }, nothing},
-		{"readdir", never, expectDir("d", "i"), nil},
-		{"open again", never, reopen("d", "g"), nil},
-		{"read again", never, expectRead("hello, again"), nil},
+		{"readdir", heldOn, expectDir("d", "i"), nil},
+		{"open again", heldOn, reopen("d", "g"), nil},
+		{"read again", heldOn, expectRead("hello, again"), nil},
 	}
 	if !unix {
 		return l
@@ -62,7 +62,7 @@ func legacyScript(unix bool) []step {
 			_, err := c.x.Root().Symlink(c.t.Context(), "s", "d/g", 0)
 			return err
 		}, nothing},
-		{"readlink", never, func(c *cutSession) error {
+		{"readlink", heldOn, func(c *cutSession) error {
 			return c.with(func(l *Fid) error {
 				target, err := l.Readlink(c.t.Context())
 				if err == nil && target != "d/g" {

@@ -20,7 +20,7 @@ type step struct {
 type failure int
 
 const (
-	never          failure = iota // it waits for the next connection
+	heldOn         failure = iota // it waits for the next connection
 	beDisconnected                // the caller decides what to send again
 	beAmbiguous                   // nobody knows whether it happened
 )
@@ -119,12 +119,12 @@ var dotLScript = []step{
 	}, reopen("d", "f")},
 	{"write", beDisconnected, write("hello, world", 0), nil},
 	{"fsync", beDisconnected, func(c *cutSession) error { return c.f.Sync(c.t.Context(), false) }, nil},
-	{"read", never, expectRead("hello, world"), nil},
-	{"truncate", never, func(c *cutSession) error { return c.f.Truncate(c.t.Context(), 5) }, nil},
-	{"chmod", never, func(c *cutSession) error {
+	{"read", heldOn, expectRead("hello, world"), nil},
+	{"truncate", heldOn, func(c *cutSession) error { return c.f.Truncate(c.t.Context(), 5) }, nil},
+	{"chmod", heldOn, func(c *cutSession) error {
 		return c.f.SetAttr(c.t.Context(), SetAttr{Valid: SetMode, Mode: 0640})
 	}, nil},
-	{"getattr", never, func(c *cutSession) error {
+	{"getattr", heldOn, func(c *cutSession) error {
 		a, err := c.f.GetAttr(c.t.Context())
 		if err == nil && (a.Size != 5 || a.Mode != 0640 || a.Qid.Path != c.f.Qid().Path) {
 			return fmt.Errorf("%+v", a)
@@ -135,7 +135,7 @@ var dotLScript = []step{
 		_, err := c.x.Root().Symlink(c.t.Context(), "s", "d/f", 0)
 		return err
 	}, nothing},
-	{"readlink", never, func(c *cutSession) error {
+	{"readlink", heldOn, func(c *cutSession) error {
 		return c.with(func(l *Fid) error {
 			target, err := l.Readlink(c.t.Context())
 			if err == nil && target != "d/f" {
@@ -153,19 +153,19 @@ var dotLScript = []step{
 		return c.with(func(d *Fid) error { return d.Rename(c.t.Context(), "f", c.x.Root(), "g") }, "d")
 	}, reopen("g")},
 	{"write after the rename", beDisconnected, write(", again", 5), nil},
-	{"read after the rename", never, expectRead("hello, again"), nil},
+	{"read after the rename", heldOn, expectRead("hello, again"), nil},
 	{"unlink", beAmbiguous, func(c *cutSession) error { return c.x.Root().Unlink(c.t.Context(), "h", 0) }, nothing},
 	{"rmdir", beAmbiguous, func(c *cutSession) error { return c.x.Root().Unlink(c.t.Context(), "d", 0x200) }, nothing},
-	{"readdir", never, expectDir("g", "p", "s"), nil},
-	{"statfs", never, func(c *cutSession) error {
+	{"readdir", heldOn, expectDir("g", "p", "s"), nil},
+	{"statfs", heldOn, func(c *cutSession) error {
 		st, err := c.f.StatFS(c.t.Context())
 		if err == nil && (st.BlockSize != 4096 || st.NameLen != 255) {
 			return fmt.Errorf("%+v", st)
 		}
 		return err
 	}, nil},
-	{"open again", never, reopen("g"), nil},
-	{"read again", never, expectRead("hello, again"), nil},
+	{"open again", heldOn, reopen("g"), nil},
+	{"read again", heldOn, expectRead("hello, again"), nil},
 }
 
 // afterScript leaves the tree as it found it.
@@ -175,8 +175,8 @@ var afterScript = []step{
 		return err
 	}, reopen("z")},
 	{"write afterwards", beDisconnected, write("zz", 0), nil},
-	{"read afterwards", never, expectRead("zz"), nil},
-	{"readdir afterwards", never, func(c *cutSession) error { return expectDir(c.names()...)(c) }, nil},
-	{"clunk afterwards", never, func(c *cutSession) error { c.f.Clunk(); return nil }, nil},
+	{"read afterwards", heldOn, expectRead("zz"), nil},
+	{"readdir afterwards", heldOn, func(c *cutSession) error { return expectDir(c.names()...)(c) }, nil},
+	{"clunk afterwards", heldOn, func(c *cutSession) error { c.f.Clunk(); return nil }, nil},
 	{"unlink afterwards", beAmbiguous, func(c *cutSession) error { return c.x.Root().Unlink(c.t.Context(), "z", 0) }, nothing},
 }

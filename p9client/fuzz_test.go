@@ -18,7 +18,12 @@ func pipeSession(t *testing.T, say dialect) (*Session, net.Conn) {
 	nc, srv := net.Pipe()
 	c := newConn(nc, 1, fuzzMsize, time.Minute)
 	c.say = say
-	s := &Session{o: Options{Msize: fuzzMsize}.withDefaults(), msize: fuzzMsize, conn: c, link: Link{Up: true, Generation: 1}, news: make(chan struct{})}
+	s := &Session{
+		o: Options{Msize: fuzzMsize}.withDefaults(), msize: fuzzMsize, names: newIDs(1, 2), conn: c,
+		link: Link{Up: true, Generation: 1}, news: make(chan struct{}), rewalks: make(chan struct{}, maxRewalks),
+	}
+	s.numbers.max = s.o.MaxFids
+	s.numbers.begin(c)
 	s.ctx, s.cancel = context.WithCancel(t.Context())
 	s.root = &Fid{s: s, name: &name{refs: 1}, busy: make(chan struct{}, 1), isRoot: true}
 	t.Cleanup(func() { srv.Close(); s.cancel(); c.close(io.EOF) })
@@ -168,6 +173,7 @@ func FuzzAnswers(f *testing.F) {
 		}()
 		done := make(chan error, 1)
 		go func() { done <- fuzzVerbs[int(verb)%len(fuzzVerbs)](WithoutHold(s.ctx), s.root) }()
+		t.Logf("dialect %d, verb %d, %q, %q", say, verb, first, rest)
 		err := within(t, 20*time.Second, done)
 		if l, ok := err.(lieError); ok {
 			t.Error(l)

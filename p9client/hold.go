@@ -27,7 +27,16 @@ func AtGeneration(ctx context.Context, generation uint64) context.Context {
 	return context.WithValue(ctx, holdKey{}, hold{pinned: true, generation: generation})
 }
 
-var errNoConnection = errors.New("there is none")
+// WaitUp returns when there is a connection, waiting as a call on a fid would.
+func (s *Session) WaitUp(ctx context.Context) error {
+	_, err := s.use(ctx)
+	return fail("connection", "", err)
+}
+
+var (
+	errNoConnection       = errors.New("there is none")
+	errClosed       error = &Error{Errno: syscall.ENOTCONN, Ename: "the session is closed", lost: true}
+)
 
 // use returns the present connection, waiting for it if ctx allows.
 func (s *Session) use(ctx context.Context) (*conn, error) {
@@ -45,6 +54,9 @@ func (s *Session) use(ctx context.Context) (*conn, error) {
 			default:
 				return c, nil
 			}
+		}
+		if s.ctx.Err() != nil {
+			return nil, errClosed
 		}
 		if noWait {
 			cause := link.Cause
@@ -79,6 +91,6 @@ func (s *Session) await(ctx context.Context, link Link, news <-chan struct{}) er
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.ctx.Done():
-		return &lostError{cause: syscall.ENOTCONN, unsent: true}
+		return errClosed
 	}
 }

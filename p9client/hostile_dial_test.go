@@ -48,8 +48,8 @@ func greetings() []greeting {
 		{"is an SSH server", tversion, func(p *peer, m msg) { p.nc.Write([]byte("SSH-2.0-OpenSSH_9.9\r\n")) }, no9P},
 		{"closes at Tversion", tversion, func(p *peer, m msg) { p.nc.Close() }, no9P},
 		{"closes in its Rversion", tversion, func(p *peer, m msg) { p.nc.Write(frame(tversion+1, m.tag, m.body...)[:9]); p.nc.Close() }, no9P},
-		{"never answers Tversion", tversion, func(p *peer, m msg) {}, no9P},
-		{"trickles its Rversion for ever", tversion, func(p *peer, m msg) { p.trickle(frame(tversion+1, m.tag, m.body...)[:12]) }, no9P},
+		{"never answers Tversion", tversion, func(p *peer, m msg) {}, "deadline"},
+		{"trickles its Rversion for ever", tversion, func(p *peer, m msg) { p.trickle(frame(tversion+1, m.tag, m.body...)[:12]) }, "deadline"},
 		{"answers Tversion with Rlerror EPERM", tversion, answerAs(rlerror, le32(1)), "not permitted"},
 		{"answers Tversion with half an Rlerror", tversion, answerAs(rlerror, []byte{1}), ""},
 

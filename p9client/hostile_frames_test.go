@@ -120,8 +120,26 @@ func errorWrongs() []wrong {
 		{server: "answers a read with Rlerror EIO for ever", under: "read to the end", typ: tread, do: lerror(5), want: refused(syscall.EIO), ever: true},
 		{server: "answers a write with Rlerror 0", under: "write", typ: twrite, do: lerror(0), want: refused(syscall.EIO)},
 		{server: "answers an fsync with Rlerror 0", under: "fsync", typ: tfsync, do: lerror(0), want: refused(syscall.EIO)},
-		{server: "answers an unlink with ENOSYS, and the remove too", under: "unlink", typ: tunlinkat, do: lerror(38), want: refused(syscall.ENOSYS)},
-		{server: "answers a rename with EOPNOTSUPP, and the old one too", under: "rename", typ: trenameat, do: lerror(95), want: refused(syscall.ENOSYS)},
+		{server: "lacks the verb, but has the older one", under: "unlink", typ: tunlinkat, do: lerror(38), want: rightBytes},
+		{server: "lacks the verb, but has the older one", under: "rename", typ: trenameat, do: lerror(95), want: rightBytes},
+		{server: "lacks the verb, and the older one too", under: "unlink", typ: tunlinkat, do: lacks(tremove), want: refused(syscall.ENOSYS)},
+		{server: "lacks the verb, and the older one too", under: "rename", typ: trenameat, do: lacks(trename), want: refused(syscall.ENOSYS)},
+	}
+}
+
+// lacks refuses a request, and then those of another type.
+func lacks(typ uint8) func(p *peer, m msg) {
+	return func(p *peer, m msg) {
+		p.fail(m, syscall.ENOSYS)
+		p.s.hook = func(p *peer, m msg) bool {
+			if m.typ == typ {
+				if typ == tremove { // clunks the fid all the same
+					delete(p.fids, (&decoder{b: m.body}).u32())
+				}
+				p.fail(m, syscall.ENOSYS)
+			}
+			return m.typ == typ
+		}
 	}
 }
 

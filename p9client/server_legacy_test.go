@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// A place is where a fid was walked to, which Tremove and Twstat need.
-type place struct {
+// A spot is where a fid was walked to, which Tremove and Twstat need.
+type spot struct {
 	dir  *node
 	name string
 }
@@ -104,7 +104,7 @@ func (p *peer) createLegacy(m msg, fid uint32, n *node, d decoder) {
 		k = p.fids[number]
 	}
 	n.kids[name] = k
-	p.fids[fid], p.place[fid] = k, place{n, name}
+	p.fids[fid], p.place[fid] = k, spot{n, name}
 	p.reply(m, bytesOf(qidBytes(k.qid), le32(0))...)
 }
 
@@ -145,7 +145,7 @@ func (p *peer) wstatLegacy(m msg, fid uint32, n *node, d decoder) {
 	if name != "" {
 		delete(at.dir.kids, at.name)
 		at.dir.kids[name] = n
-		p.place[fid] = place{at.dir, name}
+		p.place[fid] = spot{at.dir, name}
 	}
 	p.reply(m)
 }

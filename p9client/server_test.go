@@ -1,6 +1,7 @@
 package p9client
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -13,7 +14,7 @@ import (
 
 // A server is a little 9P2000.L server in memory. hook sees each request first.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	path string // of the socket
 	l    net.Listener
 	wg   sync.WaitGroup
@@ -28,6 +29,10 @@ type server struct {
 	paths uint64
 	peers map[*peer]bool
 	seen  []msg // every request, of all connections
+	quick bool  // requests are counted but not kept
+	sums  [256]int
+	dials int
+	most  int // fids that one connection had at a time
 }
 
 type node struct {
@@ -43,11 +48,11 @@ type peer struct {
 	s     *server
 	nc    net.Conn
 	fids  map[uint32]*node
-	place map[uint32]place // by fid; of 9P2000
-	stuck chan struct{}    // not nil: nothing more is read before it is closed; guarded by server.mu
+	place map[uint32]spot // by fid; of 9P2000
+	stuck chan struct{}   // not nil: nothing more is read before it is closed; guarded by server.mu
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t testing.TB) *server {
 	s := &server{t: t, path: filepath.Join(t.TempDir(), "9p"), peers: map[*peer]bool{}}
 	s.root = s.newNode(QTDIR)
 	s.listen()
@@ -67,12 +72,13 @@ func (s *server) listen() {
 			if err != nil {
 				return
 			}
-			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}, place: map[uint32]place{}}
+			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}, place: map[uint32]spot{}}
 			s.mu.Lock()
 			if s.wrap != nil {
 				p.nc = s.wrap(nc)
 			}
 			s.peers[p] = true
+			s.dials++
 			s.mu.Unlock()
 			s.wg.Go(p.serve)
 		}
@@ -125,7 +131,7 @@ func (s *server) reset(t *testing.T) {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.t, s.hook, s.wrap, s.seen, s.paths, s.only = t, nil, nil, nil, 0, ""
+	s.t, s.hook, s.wrap, s.seen, s.paths, s.only, s.sums = t, nil, nil, nil, 0, "", [256]int{}
 	s.root = s.newNode(QTDIR)
 }
 
@@ -145,15 +151,10 @@ func (s *server) setWrap(w func(nc net.Conn) net.Conn) {
 }
 
 // count returns how many requests of a type came.
-func (s *server) count(typ uint8) (n int) {
+func (s *server) count(typ uint8) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.seen {
-		if m.typ == typ {
-			n++
-		}
-	}
-	return n
+	return s.sums[typ]
 }
 
 // once makes the server treat the first request of a type in another way.
@@ -191,22 +192,39 @@ func (p *peer) serve() {
 		delete(p.s.peers, p)
 		p.s.mu.Unlock()
 	}()
+	r := bufio.NewReader(p.nc)
 	for {
-		m, err := readMsg(p.nc)
+		m, err := readMsg(r)
 		if err != nil {
 			return
 		}
 		p.s.mu.Lock()
-		p.s.seen = append(p.s.seen, m)
+		if p.s.sums[m.typ]++; !p.s.quick {
+			p.s.seen = append(p.s.seen, m)
+		}
 		if p.s.hook == nil || !p.s.hook(p, m) {
 			p.obey(m)
 		}
 		stuck := p.stuck
+		p.s.most = max(p.s.most, len(p.fids))
 		p.s.mu.Unlock()
 		if stuck != nil {
 			<-stuck
 		}
 	}
+}
+
+// find returns where k is below n.
+func (n *node) find(k *node) (dir *node, name string) {
+	for name, x := range n.kids {
+		if x == k {
+			return n, name
+		}
+		if dir, name := x.find(k); dir != nil {
+			return dir, name
+		}
+	}
+	return nil, ""
 }
 
 func (p *peer) reply(m msg, body ...byte) { p.nc.Write(frame(m.typ+1, m.tag, body...)) }
@@ -275,7 +293,7 @@ func (p *peer) obey(m msg) {
 		var e encoder
 		at := p.place[fid]
 		for range names {
-			at = place{n, d.str()}
+			at = spot{n, d.str()}
 			if n = n.kids[at.name]; n == nil {
 				p.fail(m, syscall.ENOENT)
 				return
@@ -294,6 +312,10 @@ func (p *peer) obey(m msg) {
 		p.reply(m, append(qidBytes(n.qid), 0, 0, 0, 0)...)
 	case tlcreate:
 		name := d.str()
+		if flags := d.u32(); n.kids[name] != nil && flags&syscall.O_EXCL != 0 {
+			p.fail(m, syscall.EEXIST)
+			return
+		}
 		if n.kids[name] == nil {
 			n.kids[name] = p.s.newNode(0)
 		}
@@ -315,6 +337,25 @@ func (p *peer) obey(m msg) {
 		p.reply(m, attrBody(n)...)
 	case tmkdir:
 		p.make(m, n, d.str(), p.s.newNode(QTDIR))
+	case tremove:
+		delete(p.fids, fid)
+		dir, name := p.s.root.find(n)
+		if dir == nil {
+			p.fail(m, syscall.ENOENT)
+			return
+		}
+		delete(dir.kids, name)
+		p.reply(m)
+	case trename:
+		to, newName := p.fids[d.u32()], d.str()
+		dir, name := p.s.root.find(n)
+		if dir == nil {
+			p.fail(m, syscall.ENOENT)
+			return
+		}
+		delete(dir.kids, name)
+		to.kids[newName] = n
+		p.reply(m)
 	case tlink:
 		target := p.fids[d.u32()]
 		name := d.str()
@@ -348,7 +389,7 @@ func (p *peer) obey(m msg) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,6 @@ func (p *peer) agree(m msg) {
 
 // obeyRest does what obey does not: the verbs that few tests need.
 func (p *peer) obeyRest(m msg, n *node, d decoder) {
-	fid := (&decoder{b: m.body}).u32()
 	switch m.typ {
 	case tsetattr:
 		p.setAttr(m, n, d)
@@ -52,9 +51,6 @@ func (p *peer) obeyRest(m msg, n *node, d decoder) {
 		}
 		e.u32(255)
 		p.reply(m, e.b...)
-	case tremove: // clunks the fid, whatever it answers
-		delete(p.fids, fid)
-		p.fail(m, syscall.ENOSYS)
 	default:
 		p.fail(m, syscall.ENOSYS)
 	}

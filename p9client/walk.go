@@ -123,7 +123,14 @@ func (f *Fid) Entry(e Dirent) (*Fid, error) {
 	if err := f.checkNames("Twalk", e.Name); err != nil {
 		return nil, err
 	}
-	return f.deriveUnder(f.under, []string{e.Name}, e.Qid), nil
+	under := f.under
+	if f.isRoot {
+		under = f.s.root.qid
+		if at := f.at.Load(); at != nil {
+			under = at.c.rootQid
+		}
+	}
+	return f.deriveUnder(under, []string{e.Name}, e.Qid), nil
 }
 
 // checkNames refuses names that must not be sent to a server.
@@ -144,7 +151,7 @@ func (f *Fid) walked(at *standing, names []string, num uint32, qid Qid) *Fid {
 	g := f.derive(at.c, names, qid)
 	// moves 0: the path is looked at again before the first use. It may have
 	// changed while the Twalk was under way.
-	g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
+	g.take(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
 	return g
 }
 

@@ -34,6 +34,7 @@ type mountFlags struct {
 	holdTimeout, closeTimeout, writebackWait   time.Duration
 	requestTimeout, retryInterval, attrTimeout time.Duration
 	exitTimeout                                time.Duration
+	maxFids                                    int
 	onDisconnect, logLevel                     choice
 	readOnly, allowOther, intr                 bool
 }
@@ -74,6 +75,7 @@ not take within --exit-timeout.`,
 	fl.Var(&f.cacheSize, "cache-size", "memory for clean pages")
 	fl.Var(&f.writeBehind, "write-behind", "memory for bytes that the server has not acknowledged")
 	fl.Var(&f.readAhead, "read-ahead", "how far to read ahead of a sequential reader")
+	fl.IntVar(&f.maxFids, "max-fids", 16384, "fids that the server has to keep at a time (open files beyond that too), 0: any number")
 	fl.Var(&f.onDisconnect, "on-disconnect", "while the connection is lost, let programs wait (hold) or fail at once (fail)")
 	fl.DurationVar(&f.holdTimeout, "hold-timeout", 5*time.Minute, "how long after the loss of the connection programs wait, 0: for ever")
 	fl.DurationVar(&f.closeTimeout, "close-timeout", 10*time.Second, "how long close(2) may wait for the server")
@@ -96,6 +98,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	}
 	if f.msize < 4096 || f.msize > 1<<30 {
 		return usage(fmt.Errorf("--msize %v is not between 4KiB and 1GiB", &f.msize))
+	}
+	if f.maxFids < 16 && f.maxFids != 0 {
+		return usage(fmt.Errorf("--max-fids %d is below 16; 0 means any number", f.maxFids))
 	}
 	for name, d := range map[string]time.Duration{
 		"hold-timeout": f.holdTimeout, "close-timeout": f.closeTimeout, "writeback-wait": f.writebackWait,
@@ -132,6 +137,9 @@ func (f *mountFlags) session(log *slog.Logger) p9client.Options {
 	o := p9client.Options{
 		Msize: uint32(f.msize), Dialect: f.dialect.value, UID: f.uid, GID: f.gid, Uname: f.uname, NUname: uint32(os.Getuid()), Aname: f.aname,
 		RequestTimeout: f.requestTimeout, HoldTimeout: f.holdTimeout, Log: log,
+	}
+	if o.MaxFids = f.maxFids; f.maxFids == 0 {
+		o.MaxFids = -1
 	}
 	if f.onDisconnect.value == "fail" {
 		o.HoldTimeout = -1
@@ -184,7 +192,9 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
 		}
-		if busy = fsys.Unmount(); busy != nil {
+		if busy = unmount(fsys, time.Until(deadline)); errors.Is(busy, errElsewhere) {
+			fmt.Fprintf(os.Stderr, "p9mapfs: %s is unmounted, but %v; who uses it there loses it now\n", dir, busy)
+		} else if busy != nil {
 			// Programs still use it. The name goes, they keep what they have
 			// open until this process ends.
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -207,6 +217,22 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
 	}
 	return nil
+}
+
+var errElsewhere = errors.New("it is still mounted in another mount namespace, such as a container's")
+
+// unmount unmounts, and waits for the kernel to let go of the file system. It
+// keeps it as long as a mount namespace that was made meanwhile has a copy of the
+// mount: then the error is errElsewhere, after the time given, at least 1 s.
+func unmount(fsys *fusefs.FS, wait time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- fsys.Unmount() }() // ends with this process, if not before
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(max(wait, time.Second)):
+		return errElsewhere
+	}
 }
 
 func checkMountPoint(dir string) error {
