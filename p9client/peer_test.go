@@ -70,13 +70,13 @@ func getattr(ctx context.Context, c *conn) error {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 10_000 {
 		if ok() {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("not in 3 s: %s", what)
+	t.Fatalf("not in 10 s: %s", what)
 }
 
 // within waits for the end of a call.

@@ -19,8 +19,12 @@ type server struct {
 	l    net.Listener
 	wg   sync.WaitGroup
 
+	lenient bool // a client that misuses fids does not fail the test; set before the first connection
+
 	mu    sync.Mutex // guards what follows
 	hook  func(p *peer, m msg) (done bool)
+	wrap  func(nc net.Conn) net.Conn // if not nil, of each connection that is accepted
+	only  string                     // the dialect that is spoken; empty: 9P2000.L and its extensions
 	root  *node
 	paths uint64
 	peers map[*peer]bool
@@ -32,16 +36,20 @@ type server struct {
 }
 
 type node struct {
-	qid  Qid
-	data []byte
-	kids map[string]*node
+	qid    Qid
+	data   []byte
+	kids   map[string]*node
+	mode   uint32 // permission bits
+	target string // of a symbolic link
 }
 
 // A peer is a connection of the server.
 type peer struct {
-	s    *server
-	nc   net.Conn
-	fids map[uint32]*node
+	s     *server
+	nc    net.Conn
+	fids  map[uint32]*node
+	place map[uint32]spot // by fid; of 9P2000
+	stuck chan struct{}   // not nil: nothing more is read before it is closed; guarded by server.mu
 }
 
 func startServer(t testing.TB) *server {
@@ -64,8 +72,11 @@ func (s *server) listen() {
 			if err != nil {
 				return
 			}
-			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}}
+			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}, place: map[uint32]spot{}}
 			s.mu.Lock()
+			if s.wrap != nil {
+				p.nc = s.wrap(nc)
+			}
 			s.peers[p] = true
 			s.dials++
 			s.mu.Unlock()
@@ -80,6 +91,10 @@ func (s *server) cut() {
 	defer s.mu.Unlock()
 	for p := range s.peers {
 		p.nc.Close()
+		if p.stuck != nil {
+			close(p.stuck)
+			p.stuck = nil
+		}
 	}
 }
 
@@ -103,6 +118,35 @@ func (s *server) add(name string, typ uint8, data string) *node {
 func (s *server) setHook(h func(p *peer, m msg) bool) {
 	s.mu.Lock()
 	s.hook = h
+	s.mu.Unlock()
+}
+
+// reset makes the server empty again when its clients have left it, for another
+// test.
+func (s *server) reset(t *testing.T) {
+	eventually(t, "the clients of before are gone", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.peers) == 0
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t, s.hook, s.wrap, s.seen, s.paths, s.only, s.sums = t, nil, nil, nil, 0, "", [256]int{}
+	s.root = s.newNode(QTDIR)
+}
+
+// speak makes the server know one dialect only.
+func (s *server) speak(dialect string) {
+	s.mu.Lock()
+	s.only = dialect
+	s.mu.Unlock()
+}
+
+// setWrap lets the test stand between the server and its later connections. w is
+// called with the lock held.
+func (s *server) setWrap(w func(nc net.Conn) net.Conn) {
+	s.mu.Lock()
+	s.wrap = w
 	s.mu.Unlock()
 }
 
@@ -161,8 +205,12 @@ func (p *peer) serve() {
 		if p.s.hook == nil || !p.s.hook(p, m) {
 			p.obey(m)
 		}
+		stuck := p.stuck
 		p.s.most = max(p.s.most, len(p.fids))
 		p.s.mu.Unlock()
+		if stuck != nil {
+			<-stuck
+		}
 	}
 }
 
@@ -182,6 +230,10 @@ func (n *node) find(k *node) (dir *node, name string) {
 func (p *peer) reply(m msg, body ...byte) { p.nc.Write(frame(m.typ+1, m.tag, body...)) }
 
 func (p *peer) fail(m msg, errno syscall.Errno) {
+	if p.s.legacy() {
+		p.failLegacy(m, errno)
+		return
+	}
 	p.nc.Write(frame(rlerror, m.tag, le32(uint32(errno))...))
 }
 
@@ -196,10 +248,17 @@ func attrBody(n *node) []byte {
 	var e encoder
 	e.u64(0x7ff)
 	e.b = append(e.b, qidBytes(n.qid)...)
-	e.b = append(e.b, make([]byte, 3*4+2*8)...)
+	e.u32(n.mode)
+	e.b = append(e.b, make([]byte, 2*4+2*8)...)
 	e.u64(uint64(len(n.data)))
 	e.b = append(e.b, make([]byte, 12*8)...)
 	return e.b
+}
+
+func (p *peer) complain(format string, a ...any) {
+	if !p.s.lenient {
+		p.s.t.Errorf(format, a...)
+	}
 }
 
 // obey does what a server does, with the words of the manual.
@@ -207,7 +266,7 @@ func (p *peer) obey(m msg) {
 	d := decoder{b: m.body}
 	fid := d.u32()
 	if m.typ == tversion {
-		p.reply(m, m.body...)
+		p.agree(m)
 		return
 	}
 	if m.typ == tattach {
@@ -221,33 +280,30 @@ func (p *peer) obey(m msg) {
 	}
 	n := p.fids[fid]
 	if n == nil {
-		p.s.t.Errorf("request of type %d on fid %d, which is not there", m.typ, fid)
+		p.complain("request of type %d on fid %d, which is not there", m.typ, fid)
 		p.fail(m, syscall.EBADF)
 		return
 	}
-	made := func(name string, k *node) {
-		if n.kids[name] != nil {
-			p.fail(m, syscall.EEXIST)
-			return
-		}
-		n.kids[name] = k
-		p.reply(m, qidBytes(k.qid)...)
+	if p.s.legacy() && p.obeyLegacy(m, n, d) {
+		return
 	}
 	switch m.typ {
 	case twalk:
 		newfid, names := d.u32(), int(d.u16())
 		var e encoder
+		at := p.place[fid]
 		for range names {
-			if n = n.kids[d.str()]; n == nil {
+			at = spot{n, d.str()}
+			if n = n.kids[at.name]; n == nil {
 				p.fail(m, syscall.ENOENT)
 				return
 			}
 			e.b = append(e.b, qidBytes(n.qid)...)
 		}
 		if p.fids[newfid] != nil && newfid != fid {
-			p.s.t.Errorf("fid %d is used twice", newfid)
+			p.complain("fid %d is used twice", newfid)
 		}
-		p.fids[newfid] = n
+		p.fids[newfid], p.place[newfid] = n, at
 		p.reply(m, append([]byte{byte(names), 0}, e.b...)...)
 	case tclunk:
 		delete(p.fids, fid)
@@ -280,11 +336,7 @@ func (p *peer) obey(m msg) {
 	case tgetattr:
 		p.reply(m, attrBody(n)...)
 	case tmkdir:
-		made(d.str(), p.s.newNode(QTDIR))
-	case tsymlink:
-		made(d.str(), p.s.newNode(QTSYMLINK))
-	case tmknod:
-		made(d.str(), p.s.newNode(0))
+		p.make(m, n, d.str(), p.s.newNode(QTDIR))
 	case tremove:
 		delete(p.fids, fid)
 		dir, name := p.s.root.find(n)
@@ -333,7 +385,7 @@ func (p *peer) obey(m msg) {
 	case tfsync:
 		p.reply(m)
 	default:
-		p.fail(m, syscall.ENOSYS)
+		p.obeyRest(m, n, d)
 	}
 }
 
