@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"slices"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -46,6 +47,10 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint
 	return &dirHandle{n: n, fid: fid, dots: 2}, 0, 0
 }
 
+// maxName is FUSE_NAME_MAX: one longer name, and the kernel fails the whole
+// READDIR. No program could use it.
+const maxName = 1024
+
 // readdirCount is how many bytes of entries are asked for at a time.
 const readdirCount = 64 << 10
 
@@ -61,12 +66,15 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	ctx, done := d.n.fsys.interruptible(ctx)
 	defer done()
 	for len(d.buf) == 0 && !d.end {
+		if ctx.Err() != nil { // a server may send names without end that cannot be shown
+			return nil, syscall.EINTR
+		}
 		l, next, err := d.fid.ReadDir(ctx, d.next, readdirCount)
 		if err != nil {
 			return nil, toErrno(err)
 		}
 		d.end = next == d.next
-		d.buf, d.next = l, next
+		d.buf, d.next = slices.DeleteFunc(l, func(e p9client.Dirent) bool { return len(e.Name) > maxName }), next
 	}
 	if len(d.buf) == 0 {
 		return nil, 0

@@ -2,6 +2,8 @@ package p9client
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -43,5 +45,12 @@ func (f *Fid) Readlink(ctx context.Context) (target string, err error) {
 		target, err = at.c.say.readlink(ctx, at)
 		return err
 	})
+	switch {
+	case err != nil:
+	case target == "", strings.Contains(target, "\x00"):
+		err = &Error{Op: "Treadlink", Path: f.Path(), Errno: syscall.EIO, Ename: fmt.Sprintf("%.40q cannot be a link's target", target)}
+	case len(target) >= 4096: // PATH_MAX
+		err = &Error{Op: "Treadlink", Path: f.Path(), Errno: syscall.ENAMETOOLONG}
+	}
 	return target, err
 }

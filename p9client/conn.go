@@ -30,7 +30,7 @@ type conn struct {
 	born       time.Time
 	lost       chan struct{} // closed when the connection is given up
 	wg         sync.WaitGroup
-	heard      atomic.Int64 // when bytes came last, UnixNano
+	heard      atomic.Int64 // when the server last showed that it lives, UnixNano
 
 	pen pen
 
@@ -135,6 +135,13 @@ func (c *conn) isLost() bool {
 	default:
 		return false
 	}
+}
+
+// cause is why the connection was lost.
+func (c *conn) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // close gives the connection up and joins its goroutines.

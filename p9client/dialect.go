@@ -42,8 +42,12 @@ type dialect interface {
 	readlink(ctx context.Context, at *standing) (string, error)
 	link(ctx context.Context, at, target *standing, elem string) error
 	unlink(ctx context.Context, at *standing, elem string, flags uint32) error
-	// rename is told whether both directories are the same one.
-	rename(ctx context.Context, at *standing, oldElem string, to *standing, newElem string, same bool) error
+	// rename is told a name that it may use for what is replaced, and whether both
+	// directories are the same one. tidy is for that name, after a rename that took
+	// more than one connection: what has it goes, or gets the name back if nothing
+	// else has that.
+	rename(ctx context.Context, at *standing, oldElem string, to *standing, newElem, aside string, same bool) error
+	tidy(ctx context.Context, at *standing, aside, name string) error
 
 	// walkAttr is twalk and getattr in one message; ok is false if the server has
 	// none.

@@ -121,6 +121,8 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	ctx, done := f.renaming(ctx, oldElem, dir)
 	defer done()
 	src, known := f.childQid(oldElem)
+	aside := asideName()
+	tries := 0
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)
 		if err == nil && to.c != at.c {
@@ -139,7 +141,8 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 			}
 			src, known = qid, true
 		}
-		return at.c.say.rename(ctx, at, oldElem, to, newElem, f.qid.same(dir.qid))
+		tries++
+		return at.c.say.rename(ctx, at, oldElem, to, newElem, aside, f.qid.same(dir.qid))
 	}, func(ctx context.Context) (fate, error) {
 		// The old name was there when the request was sent. If it is gone, the new
 		// one tells whether it was this request that moved it.
@@ -158,6 +161,9 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 		}
 		return was, err
 	})
+	if tries > 1 || isLost(err) {
+		f.do(ctx, op, func(at *standing) error { return at.c.say.tidy(ctx, at, aside, newElem) })
+	}
 	if err == nil {
 		f.s.mu.Lock()
 		f.name.renameLocked(oldElem, dir.name, newElem)

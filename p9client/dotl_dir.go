@@ -6,7 +6,19 @@ import (
 	"syscall"
 )
 
-func (dotL) readdir(ctx context.Context, at *standing, offset uint64, count int) (l []Dirent, next uint64, err error) {
+// readdir asks again where a server says that an entry has just gone, as
+// nfs-ganesha does of a directory that others change.
+func (d dotL) readdir(ctx context.Context, at *standing, offset uint64, count int) (l []Dirent, next uint64, err error) {
+	for range 8 {
+		l, next, err = d.treaddir(ctx, at, offset, count)
+		if errno := errnoOf(err); errno != syscall.ENOENT && errno != syscall.EAGAIN {
+			break
+		}
+	}
+	return l, next, err
+}
+
+func (dotL) treaddir(ctx context.Context, at *standing, offset uint64, count int) (l []Dirent, next uint64, err error) {
 	cl := newCall(treaddir)
 	cl.enc.u32(at.num)
 	cl.enc.u64(offset)
@@ -120,7 +132,7 @@ func (c *conn) tremove(ctx context.Context, num uint32) error {
 	return named(err, tremove)
 }
 
-func (dotL) rename(ctx context.Context, at *standing, oldElem string, to *standing, newElem string, _ bool) error {
+func (dotL) rename(ctx context.Context, at *standing, oldElem string, to *standing, newElem, _ string, _ bool) error {
 	cl := newCall(trenameat)
 	cl.enc.u32(at.num)
 	cl.enc.str(oldElem)
@@ -141,6 +153,8 @@ func (dotL) rename(ctx context.Context, at *standing, oldElem string, to *standi
 	cl.enc.str(newElem)
 	return at.c.ask(ctx, cl, nil)
 }
+
+func (dotL) tidy(context.Context, *standing, string, string) error { return nil }
 
 // walkAttr is Twalkgetattr, of gVisor's version 2.
 func (d dotL) walkAttr(ctx context.Context, c *conn, from, newfid uint32, names []string) (qids []Qid, a Attr, ok bool, err error) {

@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// maxErrno is the largest errno that Linux has; a server that sends another one
-// means EIO to us.
-const maxErrno = 4095
+// maxErrno is the largest errno that programs know (EHWPOISON); a server that sends
+// another one means EIO to us. Those from 512 on are the kernel's own: given to it,
+// some would make a call start again for ever.
+const maxErrno = 133
 
 // serverErrno turns the number of an Rlerror into an errno.
 func serverErrno(n uint32) syscall.Errno {

@@ -56,8 +56,8 @@ func TestFailoverGoesOnAndComesBack(t *testing.T) {
 	atAddress(t, x, a)
 }
 
-// mute accepts, and answers nothing.
-func mute(t *testing.T) Address {
+// muteServer accepts, and answers nothing.
+func muteServer(t *testing.T) Address {
 	t.Helper()
 	return Address{"tcp", listenTCP(t).Addr().String()} // its backlog accepts
 }
@@ -89,7 +89,7 @@ func TestFailoverFromAddressesThatHang(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	last := Address{"unix", s.path}
-	x := dialOrFail(t, mute(t), failoverOptions(blackhole(t), last))
+	x := dialOrFail(t, muteServer(t), failoverOptions(blackhole(t), last))
 	atAddress(t, x, last)
 	g := x.Link().Generation
 	s.cut()
@@ -104,7 +104,7 @@ func TestFailoverErrorNamesEachAddress(t *testing.T) {
 	dead.Close()
 	s := startServer(t)
 	s.stop()
-	o := failoverOptions(Address{"unix", s.path}, mute(t), Address{"exec", "/no/such/command"})
+	o := failoverOptions(Address{"unix", s.path}, muteServer(t), Address{"exec", "/no/such/command"})
 	_, err := Dial(t.Context(), Address{"tcp", dead.Addr().String()}, o)
 	if err == nil {
 		t.Fatal("it connects")
@@ -124,7 +124,7 @@ func TestFailoverErrorNamesEachAddress(t *testing.T) {
 func TestFailoverEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	o := Options{DialTimeout: time.Hour, Fallback: []Address{mute(t), mute(t)}}
+	o := Options{DialTimeout: time.Hour, Fallback: []Address{muteServer(t), muteServer(t)}}
 	l := listenTCP(t)
 	done := make(chan error, 1)
 	go func() { _, err := Dial(ctx, Address{"tcp", l.Addr().String()}, o); done <- err }()

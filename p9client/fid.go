@@ -46,11 +46,15 @@ type standing struct {
 	path  string
 	moves uint64
 
-	dir *dirCursor // of a fid that is open
+	dir *dirCursor // of a directory that is open
 }
 
-func openStanding(c *conn, num, iounit uint32, moves uint64) *standing {
-	return &standing{c: c, num: num, iounit: iounit, opened: true, moves: moves, dir: &dirCursor{busy: make(chan struct{}, 1)}}
+func openStanding(c *conn, o opened, moves uint64) *standing {
+	at := &standing{c: c, num: o.num, iounit: o.iounit, opened: true, moves: moves}
+	if o.qid.Type&QTDIR != 0 {
+		at.dir = &dirCursor{busy: make(chan struct{}, 1)}
+	}
+	return at
 }
 
 // Qid returns the qid that the server gave when the fid was walked or opened.
@@ -214,12 +218,12 @@ func (f *Fid) standAgain(ctx context.Context, c *conn) (at *standing, err error)
 		return at, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
 	if f.open {
-		_, iounit, err := c.say.open(ctx, c, num, f.flags)
+		qid, iounit, err := c.say.open(ctx, c, num, f.flags)
 		if err != nil {
 			c.clunk(num)
 			return nil, err
 		}
-		at = openStanding(c, num, iounit, moves)
+		at = openStanding(c, opened{num, qid, iounit}, moves)
 	}
 	at.num, at.opened = num, f.open
 	f.take(at)

@@ -198,7 +198,7 @@ func FuzzVersion(f *testing.F) {
 		go io.Copy(io.Discard, srv)
 		go func() { srv.Write(b); srv.Close() }()
 		all, _ := offers("auto")
-		version, msize, rest, err := agree(nc, fuzzMsize, all)
+		version, msize, rest, err := agree(context.Background(), nc, fuzzMsize, all)
 		if err == nil && (msize < minMsize || msize > fuzzMsize || version == "" || dialectOf(version, nil).String() != version) {
 			t.Errorf("agreed on %q, %d", version, msize)
 		}

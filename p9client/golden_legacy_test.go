@@ -96,10 +96,14 @@ var repliesPlain = map[string]goldenReply{
 	"Rstat": {func(ctx context.Context, f *Fid) (any, error) { return attrOf(f.GetAttr(ctx)) },
 		"{0 7 2} mode 100644 size 72623859790382856 atime 0x1020304 mtime 0x5060708 u g m"},
 	"Rread.directory": {func(ctx context.Context, f *Fid) (any, error) {
-		if err := f.Open(ctx, syscall.O_RDONLY); err != nil {
+		dir, err := f.s.root.Walk(ctx)
+		if err == nil {
+			err = dir.Open(ctx, syscall.O_RDONLY)
+		}
+		if err != nil {
 			return nil, err
 		}
-		l, next, err := f.ReadDir(ctx, 0, 4096)
+		l, next, err := dir.ReadDir(ctx, 0, 4096)
 		if len(l) != 2 {
 			return l, err
 		}

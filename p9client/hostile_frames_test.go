@@ -104,7 +104,7 @@ func errorWrongs() []wrong {
 		{server: "sends Rlerror 5000", under: ga, typ: tgetattr, do: lerror(5000), want: refused(syscall.EIO)},
 		{server: "sends Rlerror 2^32-1", under: ga, typ: tgetattr, do: lerror(1<<32 - 1), want: refused(syscall.EIO)},
 		{server: "sends Rlerror 2^32-2, the kernel's -ENOENT", under: ga, typ: tgetattr, do: lerror(1<<32 - 2), want: refused(syscall.EIO)},
-		{server: "sends Rlerror ERESTARTSYS, which is the kernel's own", under: ga, typ: tgetattr, do: lerror(512), want: refused(syscall.Errno(512))},
+		{server: "sends Rlerror ERESTARTSYS, which is the kernel's own", under: ga, typ: tgetattr, do: lerror(512), want: refused(syscall.EIO)},
 		{server: "sends Rlerror of 3 bytes", under: ga, typ: tgetattr, do: answerAs(rlerror, []byte{1, 0, 0}), want: newConnection},
 		{server: "sends Rlerror without a body", under: ga, typ: tgetattr, do: answerAs(rlerror), want: newConnection},
 		{server: "sends Rlerror of 8 bytes", under: ga, typ: tgetattr, do: answerAs(rlerror, le32(5), le32(5)), want: newConnection},

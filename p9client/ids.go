@@ -6,8 +6,11 @@ import (
 	"sync"
 )
 
-// maxIDs bounds each table of ids: a server may send as many names as it likes.
-const maxIDs = 4096
+// A server may send as many names as it likes, of any length.
+const (
+	maxIDs  = 4096 // in each table of ids
+	maxName = 256  // bytes of a name that is looked up
+)
 
 // ids turns the names of users and groups into numbers and back. It asks the
 // system once for each, and takes decimal names for numbers.
@@ -46,6 +49,9 @@ func remember[K comparable, V any](i *ids, table map[K]V, key K, find func(K) V)
 }
 
 func (i *ids) uid(name string) uint32 {
+	if len(name) > maxName {
+		return i.unknownUID
+	}
 	return remember(i, i.uids, name, func(name string) uint32 {
 		if u, err := user.Lookup(name); err == nil {
 			return number(u.Uid, i.unknownUID)
@@ -55,6 +61,9 @@ func (i *ids) uid(name string) uint32 {
 }
 
 func (i *ids) gid(name string) uint32 {
+	if len(name) > maxName {
+		return i.unknownGID
+	}
 	return remember(i, i.gids, name, func(name string) uint32 {
 		if g, err := user.LookupGroup(name); err == nil {
 			return number(g.Gid, i.unknownGID)

@@ -19,7 +19,9 @@ const inputSize = 16 << 10
 type input struct {
 	nc    net.Conn
 	raw   syscall.RawConn     // of nc; nil if it is not a socket
-	heard func(now time.Time) // called when bytes come
+	heard func(now time.Time) // called when a message has come, or progress bytes of one
+	at    time.Time           // when bytes came last
+	got   int                 // bytes since heard was called
 	room  []byte
 	b     []byte // the part of room that was read and not taken yet
 
@@ -33,6 +35,16 @@ func newInput(nc net.Conn, raw syscall.RawConn, heard func(time.Time)) *input {
 	in := &input{nc: nc, raw: raw, heard: heard, room: make([]byte, inputSize)}
 	in.fn = in.readv
 	return in
+}
+
+// progress is how many bytes of a message are a sign that the server lives: one
+// that sends a byte now and then might hold its caller for days.
+const progress = 4 << 10
+
+// sign tells that a message has come, or much of one.
+func (in *input) sign() {
+	in.heard(in.at)
+	in.got = 0
 }
 
 // peek returns the next n bytes, at most inputSize, without taking them.
@@ -101,7 +113,10 @@ func (in *input) read(p, more []byte) (n int, err error) {
 		}
 	}
 	if n > 0 {
-		in.heard(time.Now())
+		in.at = time.Now()
+		if in.got += n; in.got >= progress {
+			in.sign()
+		}
 		return n, nil // an error will come again
 	}
 	return 0, err

@@ -3,6 +3,7 @@ package p9client
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"syscall"
 )
@@ -18,6 +19,12 @@ type dirCursor struct {
 // did not end there, it begins anew and passes over what comes before.
 func (l legacy) readdir(ctx context.Context, at *standing, offset uint64, count int) ([]Dirent, uint64, error) {
 	cur := at.dir
+	switch {
+	case !at.opened:
+		return nil, 0, &Error{Op: "Tread", Errno: syscall.EBADF, Ename: "the directory is not open"}
+	case cur == nil: // a file's bytes would be taken for entries
+		return nil, 0, &Error{Op: "Tread", Errno: syscall.ENOTDIR}
+	}
 	select {
 	case cur.busy <- struct{}{}:
 		defer func() { <-cur.busy }()
@@ -40,6 +47,9 @@ func (l legacy) readdir(ctx context.Context, at *standing, offset uint64, count 
 		}
 		if pos = next; pos > offset {
 			return entriesAfter(entries, offset), next, nil
+		}
+		if ctx.Err() != nil {
+			return nil, 0, context.Cause(ctx)
 		}
 	}
 }
@@ -156,7 +166,7 @@ func (legacy) unlink(ctx context.Context, at *standing, elem string, flags uint3
 }
 
 // rename is a Twstat of the name, which cannot leave the directory.
-func (l legacy) rename(ctx context.Context, at *standing, oldElem string, _ *standing, newElem string, same bool) error {
+func (l legacy) rename(ctx context.Context, at *standing, oldElem string, _ *standing, newElem, aside string, same bool) error {
 	switch {
 	case !same:
 		return &Error{Op: "Twstat", Errno: syscall.EXDEV, Ename: fmt.Sprintf("%v cannot move a file to another directory", l)}
@@ -170,7 +180,7 @@ func (l legacy) rename(ctx context.Context, at *standing, oldElem string, _ *sta
 	defer at.c.clunk(num)
 	err = l.renameFid(ctx, at.c, num, newElem)
 	if errnoOf(err) == syscall.EEXIST {
-		return l.replace(ctx, at, num, qid, newElem)
+		return l.replace(ctx, at, num, qid, newElem, aside)
 	}
 	return err
 }
@@ -184,7 +194,7 @@ func (l legacy) renameFid(ctx context.Context, c *conn, num uint32, name string)
 // replace gives the file of num the name of another, on servers that refuse it
 // while the other is there: that is set aside first, so that nothing is lost if
 // the server refuses after all. For a moment nothing has the name.
-func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, name string) error {
+func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, name, aside string) error {
 	old, oldQid, err := at.c.walk(ctx, at.num, []string{name})
 	if err != nil {
 		return unsent(err)
@@ -207,7 +217,7 @@ func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, 
 		at.c.clunk(old)
 		return &Error{Op: "Twstat", Errno: err.(syscall.Errno)}
 	}
-	if err := l.renameFid(ctx, at.c, old, ".p9mapfs."+rand.Text()[:10]); err != nil {
+	if err := l.renameFid(ctx, at.c, old, aside); err != nil {
 		at.c.clunk(old)
 		return err
 	}
@@ -222,4 +232,26 @@ func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, 
 	}
 	at.c.tremove(ctx, old) // if that fails, a hidden name stays
 	return nil
+}
+
+// asideName is a name that nothing has.
+func asideName() string { return ".p9mapfs." + rand.Text()[:10] }
+
+func (l legacy) tidy(ctx context.Context, at *standing, aside, name string) error {
+	num, _, err := at.c.walk(ctx, at.num, []string{aside})
+	if err != nil { // mostly because nothing was set aside
+		return err
+	}
+	taken, _, err := at.c.walk(ctx, at.num, []string{name})
+	if errors.Is(err, syscall.ENOENT) {
+		err = l.renameFid(ctx, at.c, num, name)
+		at.c.clunk(num)
+		return err
+	}
+	if err != nil {
+		at.c.clunk(num)
+		return err
+	}
+	at.c.clunk(taken)
+	return at.c.tremove(ctx, num)
 }

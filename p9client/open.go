@@ -32,7 +32,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if now := f.at.Load(); now != nil && now.c == at.c {
 			at = now // walked again meanwhile, to where a rename has put it
 		}
-		_, iounit, err := at.c.say.open(ctx, at.c, at.num, flags)
+		qid, iounit, err := at.c.say.open(ctx, at.c, at.num, flags)
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
 				f.at.Store(nil)
@@ -41,7 +41,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 			return err
 		}
 		f.open, f.flags = true, flags&^uint32(actOnce)
-		f.at.Store(openStanding(at.c, at.num, iounit, at.moves))
+		f.at.Store(openStanding(at.c, opened{at.num, qid, iounit}, at.moves))
 		return nil
 	})
 }
@@ -63,7 +63,7 @@ func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) 
 		}
 		g = f.derive(at.c, []string{elem}, o.qid)
 		g.open, g.flags = true, keep
-		g.take(openStanding(at.c, o.num, o.iounit, 0))
+		g.take(openStanding(at.c, o, 0))
 		return nil
 	}, func(ctx context.Context) (fate, error) {
 		return f.look(ctx, elem, func(Qid) fate {

@@ -15,6 +15,7 @@ func (c *conn) read() {
 			c.lose(err)
 			return
 		}
+		r.sign()
 	}
 }
 
@@ -71,7 +72,7 @@ func (c *conn) receive(r *input, tag uint16, typ uint8, size int) error {
 	}
 	if err != nil {
 		c.lose(err)
-		replyErr = &lostError{cause: err}
+		replyErr = &lostError{cause: c.cause()} // which may be another, and came first
 	}
 	c.received(tag, replyErr)
 	return err

@@ -71,7 +71,7 @@ func (s *server) accept(l net.Listener) {
 			if err != nil {
 				return
 			}
-			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}}
+			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}, place: map[uint32]spot{}}
 			s.mu.Lock()
 			s.peers[p] = true
 			s.mu.Unlock()

@@ -164,7 +164,8 @@ func hungUp(err error) bool {
 }
 
 // handshake connects and agrees on a dialect, on as many connections as that
-// takes. It offers what the last connection agreed on, and all that would do only
+// takes: there are servers that hang up over a version that they do not know. It
+// offers what the last connection agreed on, and all that would do only
 // if the server does not know that.
 func (s *Session) handshake(ctx context.Context, addr Address) (nc net.Conn, version string, msize uint32, err error) {
 	versions := s.offers
@@ -172,12 +173,15 @@ func (s *Session) handshake(ctx context.Context, addr Address) (nc net.Conn, ver
 		versions = []string{v}
 	}
 	again := len(versions) < len(s.offers)
+	blamed := false // the first of versions, for the end of a connection
 	for {
-		if nc, err = s.dialer.dial(ctx, addr, s.o); err != nil {
+		nc, err := s.dialer.dial(ctx, addr, s.o)
+		if err != nil {
 			return nil, "", 0, err
 		}
+		offered := versions
 		stop := context.AfterFunc(ctx, func() { nc.Close() })
-		version, msize, versions, err = agree(ctx, nc, s.o.Msize, versions)
+		version, msize, versions, err = agree(ctx, nc, s.o.Msize, offered)
 		if !stop() && err == nil {
 			err = silence(ctx)
 		}
@@ -191,7 +195,13 @@ func (s *Session) handshake(ctx context.Context, addr Address) (nc net.Conn, ver
 		case errors.As(err, &none) && again:
 			versions, again = s.offers, false
 			continue
+		case hungUp(err) && again: // it knew the version before: try later
+		case hungUp(err) && !(blamed && len(offered)-len(versions) == 1):
+			// It may be the network: the version is to blame only if it happens twice.
+			versions, blamed = offered[len(offered)-len(versions)-1:], true
+			continue
 		case hungUp(err) && len(versions) > 0:
+			blamed = false
 			continue
 		}
 		return nil, "", 0, fmt.Errorf("%v: %w", addr, explain(nc, err))

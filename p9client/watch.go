@@ -8,7 +8,7 @@ import (
 
 // watch gives the connection up when the server has been silent for too long.
 //
-// Silent means that no byte comes. While a request is in flight the server has
+// Silent means that no message comes, nor a good part of one. While a request is in flight the server has
 // timeout to show that it lives, and halfway it is asked for a sign of that, which
 // costs it nothing. Any reply is one. A request may therefore take as long as it
 // likes, be it that the server answers others or only the probes: it waits for a

@@ -82,7 +82,7 @@ type decoder struct {
 
 func (d *decoder) take(n int) []byte {
 	if d.err != nil || len(d.b) < n {
-		d.err = errShort
+		d.fail(errShort)
 		d.b = nil
 		return nil
 	}
