@@ -8,9 +8,10 @@ type Kind int
 const (
 	Embedded Kind = iota // p9mapfs serve
 	Diod                 // Debian's diod, at 127.0.0.1
+	Ganesha              // Debian's nfs-ganesha, in tests that call Isolated only
 )
 
-func (k Kind) String() string { return [...]string{"embedded", "diod"}[k] }
+func (k Kind) String() string { return [...]string{"embedded", "diod", "ganesha"}[k] }
 
 // Option changes what Mount and StartServer do.
 type Option func(*config)

@@ -25,7 +25,7 @@ type Server struct {
 	serveFlags []string
 	bin        string         // empty: Binary
 	port       *loopback.Port // of TCP servers
-	cwd        string         // of diod: it lifts its core limit, and may crash as it ends
+	cwd        string         // of diod, which lifts its core limit and may crash as it ends, and of ganesha with all its state
 	socket     string         // of others
 
 	mu   sync.Mutex // guards proc; held while starting
@@ -33,13 +33,13 @@ type Server struct {
 	old  []*process // killed ones, for their stderr
 }
 
-// StartServer exports dir, which must be absolute, until the test ends. Options of mounts are ignored. Without the program diod,
-// Diod skips the test.
+// StartServer exports dir, which must be absolute, until the test ends. Options of mounts are ignored. Without their programs
+// Diod and Ganesha skip the test.
 func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 	t.Helper()
 	c := newConfig(opts)
 	s := &Server{Dir: dir, Kind: c.kind, t: t, serveFlags: c.serveFlags, bin: c.bin}
-	if c.kind == Diod || c.tcp {
+	if c.kind == Diod || c.kind == Ganesha || c.tcp {
 		port, err := loopback.Reserve()
 		if err != nil {
 			t.Fatalf("p9test: %v", err)
@@ -49,7 +49,7 @@ func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 	} else {
 		s.socket = filepath.Join(shortTempDir(t), "9p")
 	}
-	if c.kind == Diod {
+	if c.kind == Diod || c.kind == Ganesha {
 		s.cwd = shortTempDir(t)
 	}
 	t.Cleanup(s.cleanup)
@@ -81,9 +81,12 @@ func (s *Server) Start() {
 		s.old = append(s.old, s.proc)
 	}
 	var err error
-	if s.Kind == Diod {
+	switch s.Kind {
+	case Diod:
 		s.proc, err = s.startDiod()
-	} else {
+	case Ganesha:
+		s.proc, err = s.startGanesha()
+	default:
 		if s.socket != "" {
 			os.Remove(s.socket) // a killed server leaves it
 		}
@@ -112,15 +115,20 @@ func (s *Server) startDiod() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p, s.awaitListener(p)
+}
+
+// awaitListener waits until p takes connections on the server's port, and kills it if it does not.
+func (s *Server) awaitListener(p *process) error {
 	for deadline := time.Now().Add(readyTime); ; {
 		c, err := net.DialTimeout("tcp", s.port.String(), time.Second)
 		if err == nil {
 			c.Close()
-			return p, nil
+			return nil
 		}
 		if p.wait(5*time.Millisecond) || time.Now().After(deadline) {
 			p.kill()
-			return p, fmt.Errorf("not listening: %w; it said:\n%s", err, p.stderr)
+			return fmt.Errorf("not listening: %w; it said:\n%s", err, p.stderr)
 		}
 	}
 }
@@ -151,10 +159,13 @@ func address(network, addr string) string {
 	return network + "!" + addr
 }
 
-// Aname is what the mount must attach to: diod wants the directory.
+// Aname is what the mount must attach to: diod wants the directory, ganesha its export's Tag.
 func (s *Server) Aname() string {
-	if s.Kind == Diod {
+	switch s.Kind {
+	case Diod:
 		return s.Dir
+	case Ganesha:
+		return ganeshaTag
 	}
 	return ""
 }
