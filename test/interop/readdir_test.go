@@ -1,0 +1,178 @@
+package interop
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+
+	"p9mapfs/p9client"
+)
+
+const manyNames = 20_000
+
+var readdirCases = []testCase{
+	{name: "readdir gives each name with its qid and type", verbs: "Treaddir", run: func(r *rig) {
+		if l := r.list(r.openDir(), 1<<16); len(l) != 0 {
+			r.Errorf("an empty directory has %+v", l)
+		}
+		r.put("file", "content")
+		r.ok(os.Mkdir(r.host("dir"), 0o755))
+		r.ok(syscall.Mkfifo(r.host("fifo"), 0o600))
+		want := map[string]uint8{"file": syscall.DT_REG, "dir": syscall.DT_DIR, "fifo": syscall.DT_FIFO}
+		if _, none := r.server.lacks[symlinks]; !none {
+			r.ok(os.Symlink("file", r.host("link")))
+			want["link"] = syscall.DT_LNK
+		}
+		for _, e := range r.list(r.openDir(), 1<<16) {
+			typ, ok := want[e.Name]
+			if !ok {
+				r.Errorf("%q is not there, or twice", e.Name)
+				continue
+			}
+			delete(want, e.Name)
+			if e.Type != typ && (e.Type != 0 || r.server.answers[entryTypes] == 0) {
+				r.Errorf("%q has type %d, want %d", e.Name, e.Type, typ)
+			}
+			if f := r.walk(e.Name); f.Qid().Path != e.Qid.Path || f.Qid().Type != e.Qid.Type && r.server.answers[entryTypes] == 0 {
+				r.Errorf("%q has qid %+v, walked to %+v", e.Name, e.Qid, f.Qid())
+			}
+		}
+		if len(want) > 0 {
+			r.Errorf("missing: %v", want)
+		}
+	}},
+	{name: "readdir of a file is refused", verbs: "Treaddir", run: func(r *rig) {
+		r.put("file", "content")
+		_, _, err := r.open("file", syscall.O_RDONLY).ReadDir(r.ctx, 0, 4096)
+		r.wants(err, syscall.ENOTDIR, "readdir of a file")
+		_, _, err = r.walk().ReadDir(r.ctx, 0, 4096)
+		r.wants(err, syscall.EBADF, "readdir of a fid that is not open")
+	}},
+	{name: "readdir of 20000 names gives each once, again from the start, and from the middle", verbs: "Treaddir", run: func(r *rig) {
+		for i := range manyNames {
+			r.put(fmt.Sprintf("name %05d", i), "")
+		}
+		d := r.openDir()
+		for range 2 {
+			r.onceEach(r.list(d, 1<<20), nil)
+		}
+		var head []p9client.Dirent
+		var off uint64
+		for len(head) < 1000 {
+			l, next, err := d.ReadDir(r.ctx, off, 8192)
+			r.ok(err)
+			head, off = append(head, l...), next
+		}
+		r.onceEach(append(head, r.listFrom(r.openDir(), off, 1<<16)...), nil)
+	}},
+	{name: "readdir while names come and go gives those that stay once", verbs: "Treaddir", run: func(r *rig) {
+		for i := range manyNames {
+			r.put(fmt.Sprintf("name %05d", i), "")
+		}
+		d := r.openDir()
+		var l []p9client.Dirent
+		step := func(off uint64) (uint64, bool) {
+			more, next, err := d.ReadDir(r.ctx, off, 16384)
+			r.ok(err)
+			l = append(l, more...)
+			return next, next == off
+		}
+		// Every tenth name goes, an eleventh as many come, all through the listing.
+		churn := make(chan int)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range churn {
+				os.Remove(r.host(fmt.Sprintf("name %05d", i*10%manyNames)))
+				os.WriteFile(r.host(fmt.Sprintf("passing %05d", i)), nil, 0o600)
+				os.Remove(r.host(fmt.Sprintf("passing %05d", i/2)))
+			}
+		})
+		off, end := uint64(0), false
+		for i := 0; !end; i++ {
+			if i > manyNames {
+				r.Fatal("it never ends")
+			}
+			for k := range 20 {
+				churn <- i*20 + k
+			}
+			off, end = step(off)
+		}
+		close(churn)
+		wg.Wait()
+		r.onceEach(l, func(i int) bool { return i%10 != 0 })
+	}},
+	{name: "readdir in small pieces", verbs: "Treaddir", run: func(r *rig) {
+		for i := range 300 {
+			r.put(fmt.Sprintf("name %05d", i), "")
+		}
+		l := r.list(r.openDir(), 300)
+		if n := len(distinct(l)); n != 300 || len(l) != 300 {
+			r.Errorf("%d entries, %d names, want 300", len(l), n)
+		}
+	}},
+}
+
+// entryTypes is answered by servers whose Rreaddir has no types.
+const entryTypes = "types in Rreaddir"
+
+// list reads a whole directory in replies of at most count bytes.
+func (r *rig) list(d *p9client.Fid, count int) []p9client.Dirent {
+	r.Helper()
+	return r.listFrom(d, 0, count)
+}
+
+func (r *rig) listFrom(d *p9client.Fid, off uint64, count int) (l []p9client.Dirent) {
+	r.Helper()
+	for range 2 * manyNames {
+		more, next, err := d.ReadDir(r.ctx, off, count)
+		r.ok(err)
+		l = append(l, more...)
+		if next == off {
+			return l
+		}
+		off = next
+	}
+	r.Fatal("the directory never ends")
+	return nil
+}
+
+func distinct(l []p9client.Dirent) (names []string) {
+	for _, e := range l {
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// onceEach checks that l has each of the manyNames once that must be there, all if must is nil, and none twice.
+func (r *rig) onceEach(l []p9client.Dirent, must func(i int) bool) {
+	r.Helper()
+	seen := map[string]int{}
+	for _, e := range l {
+		seen[e.Name]++
+	}
+	bad := 0
+	for i := range manyNames {
+		n := seen[fmt.Sprintf("name %05d", i)]
+		if must == nil || must(i) {
+			if n != 1 {
+				bad++
+			}
+		} else if n > 1 {
+			bad++
+		}
+	}
+	if bad > 0 || must == nil && len(l) != manyNames {
+		r.Errorf("%d entries, %d names missing or twice", len(l), bad)
+	}
+}
+
+// openDir opens the case's directory on a fid of its own.
+func (r *rig) openDir() *p9client.Fid {
+	r.Helper()
+	d := r.walk()
+	r.ok(d.Open(r.ctx, syscall.O_RDONLY|syscall.O_DIRECTORY))
+	return d
+}
