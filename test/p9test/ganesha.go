@@ -19,11 +19,12 @@ const (
 )
 
 // ganeshaConfig makes ganesha a server of 9P alone that keeps nothing for itself: no grace period, no attributes older than the
-// file. Its 9P listener knows no address, it listens everywhere.
+// file. Its 9P listener knows no address, it listens everywhere. Its msize stays 65536: a Tread for more than 70000 bytes
+// overruns a buffer and kills it.
 var ganeshaConfig = template.Must(template.New("ganesha.conf").Parse(`
 NFS_CORE_PARAM { Protocols = 9P; NFS_Port = 0; Enable_NLM = false; Enable_RQUOTA = false; }
 NFSV4 { Graceless = true; RecoveryRoot = "{{.State}}"; }
-_9P { _9P_TCP_Port = {{.Port}}; _9P_TCP_Msize = 1048600; }
+_9P { _9P_TCP_Port = {{.Port}}; }
 MDCACHE { Dir_Chunk = 0; }
 EXPORT_DEFAULTS { Squash = None; Protocols = 9P; Attr_Expiration_Time = 0; }
 EXPORT { Export_Id = 1; Path = "{{.Dir}}"; Pseudo = "/data"; Tag = "{{.Tag}}"; Access_Type = RW; FSAL { Name = VFS; } }

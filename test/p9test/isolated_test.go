@@ -93,3 +93,15 @@ func TestGaneshaStartsOnlyIsolated(t *testing.T) {
 		t.Error("it started")
 	}
 }
+
+func TestPauseStopsEveryThread(t *testing.T) {
+	s := StartServer(t, t.TempDir())
+	if stopped(s.Pid()) {
+		t.Error("it is stopped before")
+	}
+	s.Pause()
+	if !stopped(s.Pid()) {
+		t.Error("it goes on")
+	}
+	s.Continue()
+}

@@ -1,6 +1,7 @@
 package p9test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -109,7 +110,8 @@ func (s *Server) startDiod() (*process, error) {
 			missing(s.t, "diod is not installed (Debian package diod)")
 		}
 	}
-	cmd := exec.Command(path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
+	// Like systemd, without SIGPIPE: it dies from that when a client is gone before its reply.
+	cmd := exec.Command("/bin/sh", "-c", `trap "" PIPE; exec "$0" "$@"`, path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
 	cmd.Dir = s.cwd
 	p, err := launch(cmd, "")
 	if err != nil {
@@ -178,8 +180,32 @@ func (s *Server) Kill() {
 	}
 }
 
-// Pause stops the server with SIGSTOP: connections stay open and nothing is answered.
-func (s *Server) Pause() { s.send(syscall.SIGSTOP) }
+// Pause stops the server with SIGSTOP: connections stay open and nothing is answered. It returns when every thread
+// has stopped.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.send(syscall.SIGSTOP)
+	for deadline := time.Now().Add(killTime); !stopped(s.Pid()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("p9test: %s goes on after SIGSTOP", s.current().name)
+		}
+	}
+}
+
+// stopped reports whether all threads of a process are in state T (proc_pid_stat(5)), or gone.
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if _, state, ok := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " "); !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Continue ends Pause.
 func (s *Server) Continue() { s.send(syscall.SIGCONT) }
