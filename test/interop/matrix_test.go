@@ -90,11 +90,10 @@ Written by the tests, do not edit:
     INTEROP_MATRIX=$PWD/docs/INTEROP.md go test -count=1 -run TestInterop ./test/interop
 
 "ok": every case about the verb passed. An errno: some of what the verb can do is lacking there, by the server or its dialect, and is
-refused with that errno and without any effect. "not judged": the server lets pass what others refuse. Numbers are notes. What a
+refused with that errno and without any effect. "not judged": the server lets pass what others refuse. What a
 server does against the manual is in [SERVERS.md](SERVERS.md).
 
 `)
-	var notes []string
 	row := func(first string, of func(s *server) string) {
 		fmt.Fprintf(&b, "| %s |", first)
 		for i := range servers {
@@ -106,39 +105,33 @@ server does against the manual is in [SERVERS.md](SERVERS.md).
 	row("---", func(*server) string { return "---" })
 	for _, v := range matrixVerbs {
 		row(v, func(s *server) string {
-			text := m.cells[s.name+s.dialect+v].String()
-			if note := s.notes[v]; note != "" {
-				if !slices.Contains(notes, note) {
-					notes = append(notes, note)
-				}
-				text += fmt.Sprintf(" (%d)", 1+slices.Index(notes, note))
-			}
-			return text
+			return m.cells[s.name+s.dialect+v].String()
 		})
 	}
-	b.WriteString("\n")
-	for i, note := range notes {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
-	}
-	b.WriteString("\n## Declared limits\n\nWhat a server lacks, and what p9client answers:\n\n")
-	for _, s := range servers {
-		for _, c := range slices.Sorted(maps.Keys(s.lacks)) {
-			answer := unix.ErrnoName(s.lacks[c])
-			if s.lacks[c] == notJudged {
-				answer = "let pass"
-			}
-			fmt.Fprintf(&b, "- %s %s: %s: %s\n", s.name, s.dialect, c, answer)
-		}
-	}
-	b.WriteString("\nWhere the errno is another one than Linux's own:\n\n")
-	for _, s := range servers {
-		for _, what := range slices.Sorted(maps.Keys(s.answers)) {
-			answer := unix.ErrnoName(s.answers[what])
-			if s.answers[what] == 0 {
-				answer = "success"
-			}
-			fmt.Fprintf(&b, "- %s %s: %s: %s\n", s.name, s.dialect, what, answer)
-		}
+	for i := range servers {
+		writeDeclared(&b, &servers[i])
 	}
 	return b.Bytes()
+}
+
+// writeDeclared writes what is declared about a server.
+func writeDeclared(b *bytes.Buffer, s *server) {
+	fmt.Fprintf(b, "\n## %s, %s\n\n", s.name, s.dialect)
+	for _, c := range slices.Sorted(maps.Keys(s.lacks)) {
+		if s.lacks[c] == notJudged {
+			fmt.Fprintf(b, "- lacks %s: lets everything pass\n", c)
+		} else {
+			fmt.Fprintf(b, "- lacks %s: %s\n", c, unix.ErrnoName(s.lacks[c]))
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(s.deviates)) {
+		fmt.Fprintf(b, "- %s: %s\n", what, s.deviates[what])
+	}
+	for _, what := range slices.Sorted(maps.Keys(s.answers)) {
+		answer := unix.ErrnoName(s.answers[what])
+		if s.answers[what] == 0 {
+			answer = "success"
+		}
+		fmt.Fprintf(b, "- %s: %s\n", what, answer)
+	}
 }

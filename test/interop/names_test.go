@@ -42,7 +42,7 @@ var nameCases = []testCase{
 			} else if err := r.top.Rename(r.ctx, "passing", r.top, name); err != nil {
 				r.Errorf("rename to %q: %v", name, err)
 			}
-			if _, none := r.server.lacks[removal]; none {
+			if r.lacks(removal) {
 				continue
 			}
 			if err := r.top.Unlink(r.ctx, name, 0); err != nil {

@@ -139,7 +139,7 @@ func underKill(r *rig) {
 		"mkdir":  func() error { return ignore(r.top.Mkdir(r.ctx, "dir", 0o755, 0)) },
 		"rename": func() error { return r.top.Rename(r.ctx, "old", r.top, "new") },
 	}
-	if _, none := r.server.lacks[removal]; !none {
+	if !r.lacks(removal) {
 		calls["unlink"] = func() error { return r.top.Unlink(r.ctx, "doomed", 0) }
 	}
 	r.peer.Pause()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type rig struct {
 	export  string // the exported directory
 	dir     string // the case's own, below it
 	top     *p9client.Fid
+	asked   *sync.Map // which declarations the cases looked at
 }
 
 func newRig(t *testing.T, s *server, p peer, session *p9client.Session, export, caseName string) *rig {
@@ -56,6 +58,7 @@ func (r *rig) ok(err error) {
 func (r *rig) wants(err error, errno syscall.Errno, situation string) {
 	r.Helper()
 	if declared, ok := r.server.answers[situation]; ok {
+		r.asked.Store(situation, true)
 		errno = declared
 	}
 	if errno == 0 && err == nil {
@@ -64,6 +67,21 @@ func (r *rig) wants(err error, errno syscall.Errno, situation string) {
 	if errno == 0 || !errors.Is(err, errno) {
 		r.Errorf("%s: %v, want %v (%d)", situation, err, errno, int(errno))
 	}
+}
+
+// deviates reports whether the server declares to do something else than Linux in what.
+func (r *rig) deviates(what string) bool {
+	_, ok := r.server.deviates[what]
+	if ok {
+		r.asked.Store(what, true)
+	}
+	return ok
+}
+
+// lacks reports whether the server declares to lack a capability.
+func (r *rig) lacks(c capability) bool {
+	_, ok := r.server.lacks[c]
+	return ok
 }
 
 // expectRefusal runs an attempt that must fail with errno and change nothing; or, if errno is notJudged, succeed.

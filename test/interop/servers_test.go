@@ -13,7 +13,8 @@ type capability string
 const (
 	symlinks     capability = "symbolic links"
 	hardLinks    capability = "hard links"
-	specialFiles capability = "fifos, sockets and devices"
+	specialFiles capability = "fifos and sockets"
+	devices      capability = "devices"
 	statfs       capability = "statfs"
 	chmod        capability = "change of mode"
 	chown        capability = "change of owner"
@@ -24,7 +25,6 @@ const (
 	anames       capability = "refusal of an unknown aname"
 	users        capability = "judgement by the attached user"
 	afterUnlink  capability = "use of open fids after their file's removal"
-	mountPoints  capability = "crossing mount points of the server"
 )
 
 // A peer is a server in the course of a test.
@@ -40,21 +40,90 @@ type peer interface {
 // notJudged is the errno of a capability whose lack is that the server lets things pass.
 const notJudged = syscall.Errno(0)
 
+// Directories of every export.
+const (
+	readOnlyMount = "ro"
+	readOnlyFS    = "ro fs"
+)
+
 // A server is a kind of server and what is declared about it.
 type server struct {
 	name, dialect string
 	start         func(t testing.TB, dir string) peer
 	lacks         map[capability]syscall.Errno // and what p9client answers instead
-	answers       map[string]syscall.Errno     // to a situation, where Linux has another errno
-	notes         map[string]string            // by verb: what p9client does about the server
+	answers       map[string]syscall.Errno     // to a situation, where Linux has another errno; 0 is success
+	deviates      map[string]string            // in what Linux does otherwise, and how
 }
+
+// Situations that a case looks at and a server may declare in deviates.
+const (
+	accessModes  = "access mode of an open fid"
+	unopened     = "I/O on a fid that is not open"
+	truncation   = "O_TRUNC"
+	exclusion    = "O_EXCL"
+	removalKinds = "removal of the other kind"
+	linkOver     = "symlink of what exists"
+	createModes  = "mode of what is created"
+	entryTypes   = "types in Rreaddir"
+	blockCounts  = "blocks in Rgetattr"
+	deviceQids   = "qid in Rmknod"
+	deviceTypes  = "rdev in Rgetattr"
+	mountPoints  = "mount points of the server"
+	passingNames = "names that go while they are listed"
+	bindMounts   = "bind mounts of the server"
+)
 
 func kind(k p9test.Kind) func(testing.TB, string) peer {
 	return func(t testing.TB, dir string) peer { return p9test.StartServer(t, dir, p9test.WithServer(k)) }
 }
 
 var servers = []server{
-	{name: "embedded", dialect: "9P2000.L", start: kind(p9test.Embedded)},
-	{name: "diod", dialect: "9P2000.L", start: kind(p9test.Diod)},
-	{name: "ganesha", dialect: "9P2000.L", start: kind(p9test.Ganesha)},
+	{
+		name: "embedded", dialect: "9P2000.L", start: kind(p9test.Embedded),
+		lacks: map[capability]syscall.Errno{users: notJudged},
+		answers: map[string]syscall.Errno{
+			"walk through a file": syscall.EINVAL, "walk from a file": syscall.EINVAL, "walk through a symbolic link": syscall.EINVAL,
+			"create in a file": syscall.EINVAL, "mkdir in a file": syscall.EINVAL, "unlink in a file": syscall.EINVAL,
+			"write to a fid open for reading": syscall.EPERM, "read of a fid open for writing": syscall.EPERM,
+			"read of a fid that is not open": syscall.EINVAL, "write to a fid that is not open": syscall.EINVAL,
+			"readdir of a file": syscall.EINVAL, "readdir of a fid that is not open": syscall.EINVAL,
+		},
+	},
+	{
+		name: "diod", dialect: "9P2000.L", start: kind(p9test.Diod),
+		answers: map[string]syscall.Errno{
+			"attach to an unknown aname": syscall.EPERM, "readdir of a file": syscall.EINVAL,
+			"getattr of an open fid after its rename": syscall.ENOENT, "truncate of an open fid after its rename": syscall.ENOENT,
+			"getattr of a removed file": syscall.ENOENT, "truncate of a removed file": syscall.ENOENT,
+		},
+		deviates: map[string]string{
+			removalKinds: "Tunlinkat removes a directory without AT_REMOVEDIR and a file with it",
+			mountPoints:  "what is below another file system's root is ENOENT for Twalk, though Tlcreate makes files there",
+		},
+	},
+	{
+		name: "ganesha", dialect: "9P2000.L", start: kind(p9test.Ganesha),
+		lacks: map[capability]syscall.Errno{devices: syscall.EINVAL},
+		answers: map[string]syscall.Errno{
+			"attach to an unknown aname": syscall.EACCES, "open after removal": syscall.ESTALE,
+			"create in a file": syscall.EINVAL, "create in a removed directory": syscall.ESTALE,
+			"write at 4 EiB": syscall.EIO, "truncate to 4 EiB": syscall.EIO, "truncate of a directory": syscall.EINVAL,
+			"link of a directory": syscall.EINVAL, "rename to another file system": syscall.EIO, "link to another file system": syscall.EIO,
+			"readdir of a file": syscall.EINVAL, "open of a directory for writing": 0, "readdir of a fid that is not open": 0,
+			"a fid beside 1023 others": syscall.ERANGE,
+		},
+		deviates: map[string]string{
+			accessModes:  "a fid open for reading takes Twrite, one open for writing Tread",
+			unopened:     "Tread and Twrite need no Tlopen",
+			truncation:   "Tlopen and Tlcreate leave the content",
+			exclusion:    "Tlcreate opens what exists",
+			removalKinds: "Tunlinkat removes a directory without AT_REMOVEDIR and a file with it",
+			linkOver:     "Tsymlink succeeds and changes nothing",
+			blockCounts:  "blocks of a file are 0",
+			deviceQids:   "Rmknod has the qid type 4 and path 0",
+			passingNames: "Treaddir may fail with ENOENT",
+			bindMounts:   "a read-only bind mount within the file system can be written",
+			deviceTypes:  "rdev is 0x29a of whatever is no device",
+		},
+	},
 }

@@ -16,7 +16,7 @@ var treeCases = []testCase{
 			r.ok(err)
 			st := r.stat(name)
 			want := perm
-			if r.server.answers[createModes] != 0 {
+			if r.deviates(createModes) {
 				want &^= 0o22
 			}
 			if st.Mode != syscall.S_IFDIR|want || st.Uid != 0 || st.Gid != 0 {
@@ -52,11 +52,16 @@ var treeCases = []testCase{
 	{name: "unlink does not take a directory for a file or a file for a directory", verbs: "Tunlinkat", run: func(r *rig) {
 		r.ok(os.Mkdir(r.host("dir"), 0o755))
 		r.put("file", "")
+		r.wants(r.walk("file").Unlink(r.ctx, "below", 0), syscall.ENOTDIR, "unlink in a file")
+		if r.deviates(removalKinds) {
+			r.ok(r.top.Unlink(r.ctx, "dir", 0))
+			r.ok(r.top.Unlink(r.ctx, "file", unix.AT_REMOVEDIR))
+			return
+		}
 		r.wants(r.top.Unlink(r.ctx, "dir", 0), syscall.EISDIR, "unlink of a directory")
 		r.exists("dir", true)
 		r.wants(r.top.Unlink(r.ctx, "file", unix.AT_REMOVEDIR), syscall.ENOTDIR, "rmdir of a file")
 		r.exists("file", true)
-		r.wants(r.walk("file").Unlink(r.ctx, "below", 0), syscall.ENOTDIR, "unlink in a file")
 	}},
 	{name: "rmdir removes an empty directory only", verbs: "Tunlinkat", needs: removal, run: func(r *rig) {
 		r.ok(os.Mkdir(r.host("dir"), 0o755))
@@ -71,31 +76,43 @@ var treeCases = []testCase{
 		r.ok(os.Mkdir(r.host("dir"), 0o755))
 		return func() error { return r.top.Unlink(r.ctx, "dir", unix.AT_REMOVEDIR) }
 	}},
-	{name: "mknod makes a fifo, a socket and a device", verbs: "Tmknod", needs: specialFiles, run: func(r *rig) {
-		for name, test := range map[string]struct{ mode, major, minor uint32 }{
-			"fifo":   {syscall.S_IFIFO | 0o600, 0, 0},
-			"socket": {syscall.S_IFSOCK | 0o640, 0, 0},
-			"null":   {syscall.S_IFCHR | 0o604, 1, 3},
-			"loop":   {syscall.S_IFBLK | 0o600, 7, 300},
-		} {
-			qid, err := r.top.Mknod(r.ctx, name, test.mode, test.major, test.minor, 0)
-			if err != nil {
-				r.Errorf("%s: %v", name, err)
-				continue
-			}
-			st, f := r.stat(name), r.walk(name)
-			a := r.attr(f)
-			dev := unix.Mkdev(test.major, test.minor)
-			if st.Mode != test.mode || st.Rdev != dev {
-				r.Errorf("%s: made with mode %o rdev %#x, want %o %#x", name, st.Mode, st.Rdev, test.mode, dev)
-			}
-			if a.Mode != test.mode || a.Rdev != dev || f.Qid().Path != qid.Path {
-				r.Errorf("%s: told as mode %o rdev %#x qid %+v, want %o %#x %+v", name, a.Mode, a.Rdev, f.Qid(), test.mode, dev, qid)
-			}
-			_, err = r.top.Mknod(r.ctx, name, test.mode, test.major, test.minor, 0)
-			r.wants(err, syscall.EEXIST, "mknod of what exists")
-		}
+	{name: "mknod makes a fifo and a socket", verbs: "Tmknod", needs: specialFiles, run: func(r *rig) {
+		r.makesNodes([]node{{"fifo", syscall.S_IFIFO | 0o600, 0, 0}, {"socket", syscall.S_IFSOCK | 0o640, 0, 0}})
 	}, refused: func(r *rig) func() error {
 		return func() error { return ignore(r.top.Mknod(r.ctx, "fifo", syscall.S_IFIFO|0o600, 0, 0, 0)) }
 	}},
+	{name: "mknod makes devices", verbs: "Tmknod", needs: devices, run: func(r *rig) {
+		r.makesNodes([]node{{"null", syscall.S_IFCHR | 0o604, 1, 3}, {"loop", syscall.S_IFBLK | 0o600, 7, 300}})
+	}, refused: func(r *rig) func() error {
+		return func() error { return ignore(r.top.Mknod(r.ctx, "null", syscall.S_IFCHR|0o600, 1, 3, 0)) }
+	}},
+}
+
+type node struct {
+	name               string
+	mode, major, minor uint32
+}
+
+func (r *rig) makesNodes(nodes []node) {
+	r.Helper()
+	for _, want := range nodes {
+		qid, err := r.top.Mknod(r.ctx, want.name, want.mode, want.major, want.minor, 0)
+		if err != nil {
+			r.Errorf("%s: %v", want.name, err)
+			continue
+		}
+		st, f := r.stat(want.name), r.walk(want.name)
+		a, dev := r.attr(f), unix.Mkdev(want.major, want.minor)
+		if st.Mode != want.mode || st.Rdev != dev || a.Mode != want.mode {
+			r.Errorf("%s: made with mode %o rdev %#x, told as %o, want %o %#x", want.name, st.Mode, st.Rdev, a.Mode, want.mode, dev)
+		}
+		if (a.Rdev != dev) != r.deviates(deviceTypes) {
+			r.Errorf("%s: told as rdev %#x, want %#x", want.name, a.Rdev, dev)
+		}
+		if (f.Qid().Path != qid.Path) != r.deviates(deviceQids) {
+			r.Errorf("%s: made %+v, walked to %+v", want.name, qid, f.Qid())
+		}
+		_, err = r.top.Mknod(r.ctx, want.name, want.mode, want.major, want.minor, 0)
+		r.wants(err, syscall.EEXIST, "mknod of what exists")
+	}
 }

@@ -114,6 +114,29 @@ var walkCases = []testCase{
 		_, err = r.top.Mkdir(r.ctx, long, 0o755, 0)
 		r.wants(err, syscall.ENAMETOOLONG, "mkdir of a long name")
 	}},
+	{name: "1500 fids at once", verbs: "Twalk Tclunk", run: func(r *rig) {
+		var fids []*p9client.Fid
+		for range 1500 {
+			f, err := r.top.Walk(r.ctx)
+			if err != nil {
+				r.wants(err, 0, "a fid beside 1023 others")
+				break
+			}
+			fids = append(fids, f)
+		}
+		if _, limited := r.server.answers["a fid beside 1023 others"]; limited == (len(fids) == 1500) {
+			r.Errorf("there are %d", len(fids))
+		}
+		for _, f := range fids {
+			if a := r.attr(f); a.Qid.Path != r.top.Qid().Path {
+				r.Errorf("one is of %+v", a.Qid)
+			}
+			f.Clunk()
+		}
+		for range 50 { // there is room again
+			r.walk()
+		}
+	}},
 	{name: "a fid that is clunked is gone and others of its file are not", verbs: "Tclunk", run: func(r *rig) {
 		r.put("file", "content")
 		f, err := r.top.Walk(r.ctx, "file")

@@ -12,11 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ganeshaTag is the export's Tag, which a 9P client gives as the aname; ganeshaReadOnlyTag that of the same directory, read-only.
-const (
-	ganeshaTag         = "data"
-	ganeshaReadOnlyTag = "ro"
-)
+// ganeshaTag is the export's Tag, which a 9P client gives as the aname.
+const ganeshaTag = "data"
 
 // ganeshaConfig makes ganesha a server of 9P alone that keeps nothing for itself: no grace period, no attributes older than the
 // file. Its 9P listener knows no address, it listens everywhere. Its msize stays 65536: a Tread for more than 70000 bytes
@@ -28,7 +25,6 @@ _9P { _9P_TCP_Port = {{.Port}}; }
 MDCACHE { Dir_Chunk = 0; }
 EXPORT_DEFAULTS { Squash = None; Protocols = 9P; Attr_Expiration_Time = 0; }
 EXPORT { Export_Id = 1; Path = "{{.Dir}}"; Pseudo = "/data"; Tag = "{{.Tag}}"; Access_Type = RW; FSAL { Name = VFS; } }
-EXPORT { Export_Id = 2; Path = "{{.Dir}}"; Pseudo = "/ro"; Tag = "{{.ReadOnlyTag}}"; Access_Type = RO; FSAL { Name = VFS; } }
 LOG { Default_Log_Level = EVENT; }
 `))
 
@@ -48,7 +44,7 @@ func (s *Server) startGanesha() (*process, error) {
 	conf := filepath.Join(s.cwd, "ganesha.conf")
 	var text bytes.Buffer
 	err = ganeshaConfig.Execute(&text, map[string]any{
-		"Dir": s.Dir, "State": s.cwd, "Port": s.port.Number, "Tag": ganeshaTag, "ReadOnlyTag": ganeshaReadOnlyTag,
+		"Dir": s.Dir, "State": s.cwd, "Port": s.port.Number, "Tag": ganeshaTag,
 	})
 	if err != nil {
 		return nil, err
