@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"syscall"
 	"time"
@@ -18,7 +19,7 @@ var interruptCases = []testCase{
 		for _, name := range []string{"file", "old", "unopened"} {
 			r.put(name, "content")
 		}
-		file, unopened, dir := r.open("file", syscall.O_RDWR), r.walk("unopened"), r.openDir()
+		file, unopened, dir := r.open("file", syscall.O_RDWR), r.walk("unopened"), r.quietDir()
 		calls := map[string]func(ctx context.Context) error{
 			"read":      func(ctx context.Context) error { return ignore(file.ReadAt(ctx, make([]byte, 7), 0)) },
 			"long read": func(ctx context.Context) error { return ignore(file.ReadAt(ctx, make([]byte, 9*file.MaxIO()), 0)) },
@@ -35,6 +36,8 @@ var interruptCases = []testCase{
 			"mkdir":  func(ctx context.Context) error { return ignore(r.top.Mkdir(ctx, "dir", 0o755, 0)) },
 			"rename": func(ctx context.Context) error { return r.top.Rename(ctx, "old", r.top, "new") },
 		}
+		more, _ := r.optionalCalls()
+		maps.Copy(calls, more)
 		r.peer.Pause()
 		errs := interruptAll(r.ctx, calls)
 		r.peer.Continue()
@@ -47,7 +50,7 @@ var interruptCases = []testCase{
 		r.reads(file, "content", 0)
 		r.write(file, "CONTENT", 0)
 		r.has("file", "CONTENT")
-		if l := r.list(dir, 4096); len(l) < 3 {
+		if l := r.list(dir, 4096); len(l) != 4 {
 			r.Errorf("listed %+v", l)
 		}
 		r.eitherName("old", "new")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 var reconnectCases = []testCase{
 	{name: "fids go on after the server was killed and started again", verbs: "Tattach Twalk Tlopen Tread Twrite Tfsync Tgetattr Treaddir Trenameat", run: afterRestart},
-	{name: "requests under which the server was killed are answered rightly", verbs: "Tread Twrite Tgetattr Tsetattr Treaddir Tlcreate Tmkdir Trenameat", run: underKill},
+	{name: "requests under which the server was killed are answered rightly", verbs: "Tread Twrite Tlopen Tgetattr Tsetattr Treaddir Tlcreate Tmkdir Trenameat", run: underKill},
 }
 
 // afterRestart makes fids of every sort, kills the server, starts it again, and uses each.
@@ -101,10 +102,10 @@ func shortly(r *rig) context.Context {
 // underKill sends one request of each sort to a stopped server, which is then killed and started again. Whether a request was
 // written to its socket before does not matter: the outcome must be the same.
 func underKill(r *rig) {
-	for _, name := range []string{"file", "old", "doomed", "sized"} {
+	for _, name := range []string{"file", "old", "doomed", "sized", "unopened"} {
 		r.put(name, "content")
 	}
-	file, sized, listing := r.open("file", syscall.O_RDWR), r.walk("sized"), r.openDir()
+	file, sized, unopened, listing := r.open("file", syscall.O_RDWR), r.walk("sized"), r.walk("unopened"), r.quietDir()
 	b := make([]byte, 7)
 	lost := func(err error) error { // what is not sent again by itself says that it was lost
 		if e := (*p9client.Error)(nil); errors.As(err, &e) && e.Disconnected() {
@@ -118,6 +119,7 @@ func underKill(r *rig) {
 		"fsync":   func() error { return lost(file.Sync(r.ctx, false)) },
 		"getattr": func() error { return ignore(file.GetAttr(r.ctx)) },
 		"setattr": func() error { return sized.Truncate(r.ctx, 3) },
+		"open":    func() error { return unopened.Open(r.ctx, syscall.O_RDWR) },
 		"walk": func() error {
 			f, err := r.top.Walk(r.ctx, "file")
 			if err == nil {
@@ -128,7 +130,7 @@ func underKill(r *rig) {
 		"missing": func() error {
 			return wrong(nil, errors.Is(ignore(r.top.Walk(r.ctx, "missing")), syscall.ENOENT))
 		},
-		"readdir": func() error { l, _, err := listing.ReadDir(r.ctx, 0, 8192); return wrong(err, len(l) >= 4) },
+		"readdir": func() error { l, _, err := listing.ReadDir(r.ctx, 0, 8192); return wrong(err, len(l) == 4) },
 		"create": func() error {
 			f, err := r.top.Create(r.ctx, "created", syscall.O_RDWR|syscall.O_EXCL, 0o644, 0)
 			if err == nil {
@@ -141,6 +143,10 @@ func underKill(r *rig) {
 	}
 	if !r.lacks(removal) {
 		calls["unlink"] = func() error { return r.top.Unlink(r.ctx, "doomed", 0) }
+	}
+	more, made := r.optionalCalls()
+	for name, call := range more {
+		calls[name] = func() error { return call(r.ctx) }
 	}
 	r.peer.Pause()
 	var wg sync.WaitGroup
@@ -164,6 +170,49 @@ func underKill(r *rig) {
 		r.exists("doomed", false)
 	}
 	r.reads(file, "content", 0)
+	r.reads(unopened, "content", 0)
+	for _, name := range made {
+		r.exists(name, true)
+	}
+}
+
+// quietDir opens a directory of four names, none of which comes or goes.
+func (r *rig) quietDir() *p9client.Fid {
+	r.Helper()
+	r.ok(os.Mkdir(r.host("quiet"), 0o755))
+	for i := range 4 {
+		r.put(fmt.Sprint("quiet/", i), "")
+	}
+	return r.open("quiet", syscall.O_RDONLY)
+}
+
+// optionalCalls are calls of verbs that not every server has, and the names that they make.
+func (r *rig) optionalCalls() (calls map[string]func(ctx context.Context) error, made []string) {
+	r.Helper()
+	calls = map[string]func(ctx context.Context) error{}
+	r.put("linked", "content")
+	if !r.lacks(symlinks) {
+		r.ok(os.Symlink("target", r.host("link")))
+		link := r.walk("link")
+		calls["readlink"] = func(ctx context.Context) error { return ignore(link.Readlink(ctx)) }
+		calls["symlink"] = func(ctx context.Context) error { return ignore(r.top.Symlink(ctx, "new symlink", "target", 0)) }
+		made = append(made, "new symlink")
+	}
+	if !r.lacks(hardLinks) {
+		linked := r.walk("linked")
+		calls["link"] = func(ctx context.Context) error { return r.top.Link(ctx, linked, "new link") }
+		made = append(made, "new link")
+	}
+	if !r.lacks(specialFiles) {
+		calls["mknod"] = func(ctx context.Context) error {
+			return ignore(r.top.Mknod(ctx, "new fifo", syscall.S_IFIFO|0o600, 0, 0, 0))
+		}
+		made = append(made, "new fifo")
+	}
+	if !r.lacks(statfs) {
+		calls["statfs"] = func(ctx context.Context) error { return ignore(r.top.StatFS(ctx)) }
+	}
+	return calls, made
 }
 
 // wrong is err, or an error of its own if the result is not right.

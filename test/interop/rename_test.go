@@ -93,7 +93,8 @@ var renameCases = []testCase{
 		r.walk("dir", "below")
 	}, refused: func(r *rig) func() error {
 		r.ok(os.MkdirAll(r.host("dir", "below"), 0o755))
-		below := r.walk("dir", "below")
-		return func() error { return r.top.Rename(r.ctx, "dir", below, "x") }
+		r.ok(os.Mkdir(r.host("to"), 0o755))
+		to := r.walk("to")
+		return func() error { return r.top.Rename(r.ctx, "dir", to, "x") }
 	}},
 }

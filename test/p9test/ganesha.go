@@ -22,7 +22,6 @@ var ganeshaConfig = template.Must(template.New("ganesha.conf").Parse(`
 NFS_CORE_PARAM { Protocols = 9P; NFS_Port = 0; Enable_NLM = false; Enable_RQUOTA = false; }
 NFSV4 { Graceless = true; RecoveryRoot = "{{.State}}"; }
 _9P { _9P_TCP_Port = {{.Port}}; }
-MDCACHE { Dir_Chunk = 0; }
 EXPORT_DEFAULTS { Squash = None; Protocols = 9P; Attr_Expiration_Time = 0; }
 EXPORT { Export_Id = 1; Path = "{{.Dir}}"; Pseudo = "/data"; Tag = "{{.Tag}}"; Access_Type = RW; FSAL { Name = VFS; } }
 LOG { Default_Log_Level = EVENT; }
