@@ -51,6 +51,30 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 	return last, nil
 }
 
+// firstAttr is attr for a file that was just found, with attributes that came
+// along. They are good only for a file of which nothing is known yet: our own
+// writes may have changed any other meanwhile.
+func (f *file) firstAttr(ctx context.Context, a *p9client.Attr) (p9client.Attr, error) {
+	f.mu.Lock()
+	fresh := a != nil && !f.told.set
+	if fresh && f.wb == nil {
+		f.last, f.told.set = *a, true
+	}
+	f.mu.Unlock()
+	if fresh && f.wb == nil {
+		return *a, nil
+	}
+	if fresh {
+		size := f.wb.Size(a.Size)
+		if f.wb.Changes() == 0 {
+			b := *a
+			b.Size = f.observe(b, size, 0)
+			return b, nil
+		}
+	}
+	return f.attr(ctx)
+}
+
 // ask asks the server for f's attributes.
 func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 	if f.wb == nil {

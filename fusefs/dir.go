@@ -23,12 +23,14 @@ type dirHandle struct {
 	fid  *p9client.Fid
 	next uint64 // where the server goes on after buf
 	buf  []p9client.Dirent
-	dots int // of "." and "..", how many are still to come
+	last p9client.Dirent // that Readdirent gave
+	dots int             // of "." and "..", how many are still to come
 	end  bool
 }
 
 var (
 	_ = (fs.FileReaddirenter)((*dirHandle)(nil))
+	_ = (fs.FileLookuper)((*dirHandle)(nil))
 	_ = (fs.FileSeekdirer)((*dirHandle)(nil))
 	_ = (fs.FileReleasedirer)((*dirHandle)(nil))
 	_ = (fs.FileFsyncdirer)((*dirHandle)(nil))
@@ -70,8 +72,21 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		return nil, 0
 	}
 	e := d.buf[0]
-	d.buf = d.buf[1:]
+	d.buf, d.last = d.buf[1:], e
 	return &fuse.DirEntry{Name: e.Name, Mode: uint32(e.Type) << 12, Ino: ino(e.Qid), Off: e.Offset}, 0
+}
+
+// Lookup is LOOKUP for READDIRPLUS. Where the dialect tells attributes along with
+// names, the server need not be asked again.
+func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if e := d.last; e.Name == name && e.Attr != nil && name != errorsName {
+		if fid, err := d.n.f.fid.Entry(e); err == nil {
+			ctx, done := d.n.fsys.interruptible(ctx)
+			defer done()
+			return d.n.child(ctx, fid, e.Attr, out)
+		}
+	}
+	return d.n.Lookup(ctx, name, out)
 }
 
 func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {

@@ -108,12 +108,12 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, toErrno(err)
 	}
-	fid, err := n.f.fid.Walk(ctx, name)
+	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		created.Clunk()
 		return nil, nil, 0, toErrno(err)
 	}
-	child, errno := n.child(ctx, fid, out)
+	child, errno := n.child(ctx, fid, &a, out)
 	if errno != 0 {
 		created.Clunk()
 		return nil, nil, 0, errno

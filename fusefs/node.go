@@ -53,23 +53,32 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	}
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
-	if c, known := n.childNode(name); known && !n.fsys.session.Link().Up {
+	c, known := n.childNode(name)
+	if known && !n.fsys.session.Link().Up {
 		if a, err := c.f.attr(ctx); err == nil { // as it was when the connection was lost
 			fillAttr(&out.Attr, c.f, a)
 			return c.EmbeddedInode(), 0
 		}
 	}
-	fid, err := n.f.fid.Walk(ctx, name)
+	if known { // its attributes may have to be asked for more than once
+		fid, err := n.f.fid.Walk(ctx, name)
+		if err != nil {
+			return nil, toErrno(err)
+		}
+		return n.child(ctx, fid, nil, out)
+	}
+	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		return nil, toErrno(err)
 	}
-	return n.child(ctx, fid, out)
+	return n.child(ctx, fid, &a, out)
 }
 
-// child makes the node of a fid that was walked, and fills out.
-func (n *node) child(ctx context.Context, fid *p9client.Fid, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+// child makes the node of a fid that was walked, and fills out. told are the
+// attributes that came with it, if any did.
+func (n *node) child(ctx context.Context, fid *p9client.Fid, told *p9client.Attr, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	f := n.fsys.file(fid.Qid(), fid)
-	a, err := f.attr(ctx)
+	a, err := f.firstAttr(ctx, told)
 	if err != nil {
 		n.fsys.unused(f)
 		return nil, toErrno(err)
@@ -138,11 +147,11 @@ func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, reques
 	if err := request(ctx, gid); err != nil {
 		return nil, toErrno(err)
 	}
-	fid, err := n.f.fid.Walk(ctx, name)
+	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		return nil, toErrno(err)
 	}
-	return n.child(ctx, fid, out)
+	return n.child(ctx, fid, &a, out)
 }
 
 // gidOf is the group that a new file gets.
@@ -174,11 +183,19 @@ func (n *node) remove(ctx context.Context, name string, flags uint32) syscall.Er
 	}
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
+	c, known := n.childNode(name)
+	if known && c.f.linksUnknown() {
+		// It may have other names, where what is held of it belongs: send that
+		// while there is a name to send it by. A refusal is fsync's to tell.
+		if err := c.f.wb.Drain(ctx); toErrno(err) == syscall.EINTR {
+			return syscall.EINTR
+		}
+	}
 	if err := n.f.fid.Unlink(ctx, name, flags); err != nil {
 		return toErrno(err)
 	}
 	n.fsys.journal.Removed(path.Join(n.f.fid.Path(), name))
-	if c, ok := n.childNode(name); ok {
+	if known {
 		c.f.lostName()
 	}
 	return 0
@@ -224,6 +241,17 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	return 0
 }
 
+// linksUnknown reports whether bytes are held of a file of which the dialect does
+// not tell how many names it has.
+func (f *file) linksUnknown() bool {
+	if f.wb == nil || f.wb.Clean() {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.told.set && f.last.Valid&p9client.AttrNlink == 0
+}
+
 // lostName notes that a name of f is gone. If it was the last one, nobody can
 // ask for what is held of f once its handles are released.
 func (f *file) lostName() {
@@ -248,6 +276,9 @@ func (n *node) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
 	s, err := n.f.fid.StatFS(ctx)
+	if toErrno(err) == syscall.EOPNOTSUPP { // the dialect cannot say; v9fs answers so too
+		s, err = p9client.StatFS{BlockSize: 4096, NameLen: 255}, nil
+	}
 	if err != nil {
 		return toErrno(err)
 	}

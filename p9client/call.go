@@ -1,8 +1,9 @@
 package p9client
 
 import (
-	"encoding/binary"
+	"strings"
 	"sync"
+	"syscall"
 )
 
 // A call is one T-message and what came back for it.
@@ -46,18 +47,29 @@ func (cl *call) free() {
 	callPool.Put(cl)
 }
 
-// errorReply makes an Error of an Rlerror's or Rerror's body. Servers exist that
-// send Rerror, with a bare errno instead of a string.
+// errorReply makes an Error of an Rlerror's or Rerror's body. That of Rerror is a
+// string; 9P2000.u adds an errno, and servers exist that send nothing but an errno.
 func errorReply(typ uint8, body []byte) error {
-	if len(body) == 4 {
-		errno := serverErrno(binary.LittleEndian.Uint32(body))
-		return &Error{Errno: errno, Ename: errno.Error()}
-	}
+	d := decoder{b: body}
 	if typ == rerror {
-		d := decoder{b: body}
-		if s := d.str(); d.end() == nil {
+		s := d.str()
+		switch left := len(d.b); {
+		case d.err == nil && left == 0 && !strings.Contains(s, "\x00"):
 			return &Error{Errno: enameErrno(s), Ename: s}
+		case d.err == nil && left == 4:
+			errno := serverErrno(d.u32())
+			if errno == syscall.EIO { // the words may know better
+				errno = enameErrno(s)
+			}
+			return &Error{Errno: errno, Ename: s}
 		}
+		d = decoder{b: body}
 	}
-	return protocolError("error reply of %d bytes", len(body))
+	errno := serverErrno(d.u32())
+	if d.end() != nil {
+		return protocolError("%s of %d bytes", errorNames[typ], len(body))
+	}
+	return &Error{Errno: errno, Ename: errno.Error()}
 }
+
+var errorNames = map[uint8]string{rlerror: "Rlerror", rerror: "Rerror"}

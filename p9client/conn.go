@@ -21,8 +21,9 @@ type conn struct {
 	raw        syscall.RawConn // of nc; nil if it is not a socket
 	generation uint64
 	msize      int
-	root       uint32 // fid of the attach
-	rootQid    Qid    // set before the session sees the connection
+	say        dialect // set before anything is sent
+	root       uint32  // fid of the attach
+	rootQid    Qid     // set before the session sees the connection
 	timeout    time.Duration
 	born       time.Time
 	tags       chan uint16   // those that are free, the longest unused first

@@ -1,6 +1,29 @@
-// Package p9client speaks 9P2000.L to a file server: a method for every
-// T-message, many requests in flight over one connection, and a session that
-// outlives its connections.
+// Package p9client speaks 9P to a file server: a method for every T-message, many
+// requests in flight over one connection, and a session that outlives its
+// connections.
+//
+// # Dialects
+//
+// 9P2000.L, with the extensions of gVisor that save round trips, 9P2000.u and
+// 9P2000. Dial offers them in this order; Options.Dialect names one. The methods
+// are the same in all of them, and speak of errno, mode and flags as Linux does:
+//
+//   - The words of an Rerror become an errno by a table (enames.go), and stay in
+//     Error.Ename.
+//   - 9P2000 has names for users; they become the numbers that this system has for
+//     them, or Options.UID and GID. Attr tells both.
+//   - Sync is Tfsync, or a Twstat that changes nothing, which stat(5) defines as
+//     such. SetAttr and Rename are Twstat there. 9P2000 renames within a directory
+//     only (EXDEV); where the server refuses to replace a file, the old one is set
+//     aside first under a name that begins with ".p9mapfs.", so that for a moment
+//     nothing has the name.
+//   - 9P2000 does not let the time of access be set. Where it is asked for together
+//     with something else and the server refuses, the rest is done.
+//   - ReadDir tells attributes along with names on 9P2000 and .u. Its offsets there
+//     are good for going on, for beginning anew, and, at the cost of reading from
+//     the beginning, for what an earlier offset gave as next.
+//   - What a dialect lacks is refused: EPERM where Linux' file systems say so (links,
+//     devices, setuid bits), EOPNOTSUPP else (statfs, attributes, locks).
 //
 // A Session is an address and an attach. Its connections come one after another
 // and are numbered: the generation. A Fid belongs to the session. It knows its
@@ -49,7 +72,7 @@
 //
 // # Limits
 //
-// Only 9P2000.L, over tcp and unix sockets. Tauth is not spoken.
+// Tauth is not spoken.
 //
 // # Locks
 //

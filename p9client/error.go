@@ -46,6 +46,16 @@ type lostError struct {
 func (e *lostError) Error() string { return "connection lost: " + e.cause.Error() }
 func (e *lostError) Unwrap() error { return e.cause }
 
+// errnoOf is the errno of the server's refusal, or of ours; 0 if the server said
+// nothing.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if isLost(err) || !errors.As(err, &errno) {
+		return 0
+	}
+	return errno
+}
+
 // isLost reports whether err says that the connection was lost.
 func isLost(err error) bool {
 	var l *lostError
@@ -64,12 +74,14 @@ func fail(op, path string, err error) error {
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		if e.Op == "" {
-			c := *e
-			c.Op, c.Path = op, path
-			return &c
+		c := *e
+		if c.Op == "" {
+			c.Op = op
 		}
-		return err
+		if c.Path == "" {
+			c.Path = path
+		}
+		return &c
 	}
 	switch {
 	case isLost(err):

@@ -38,6 +38,12 @@ type standing struct {
 	// its path, as diod does, lose it when the path changes.
 	path  string
 	moves uint64
+
+	dir *dirCursor // of a fid that is open
+}
+
+func openStanding(c *conn, num, iounit uint32, moves uint64) *standing {
+	return &standing{c: c, num: num, iounit: iounit, moves: moves, dir: &dirCursor{busy: make(chan struct{}, 1)}}
 }
 
 // Qid returns the qid that the server gave when the fid was walked or opened.
@@ -56,10 +62,15 @@ func (f *Fid) Path() string {
 
 // MaxIO returns the number of data bytes that fit into one Tread or Twrite.
 func (f *Fid) MaxIO() int {
-	f.s.mu.Lock()
-	n := int(f.s.o.Msize) - ioHeaderLen
-	f.s.mu.Unlock()
-	if at := f.at.Load(); at != nil && at.iounit > 0 {
+	if at := f.at.Load(); at != nil {
+		return at.maxIO()
+	}
+	return int(f.s.Msize()) - ioHeaderLen
+}
+
+func (at *standing) maxIO() int {
+	n := at.c.msize - ioHeaderLen
+	if at.iounit > 0 {
 		n = min(n, int(at.iounit))
 	}
 	return n
@@ -126,10 +137,12 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
 	if f.open {
-		if _, at.iounit, err = c.lopen(ctx, num, f.flags); err != nil {
+		_, iounit, err := c.say.open(ctx, c, num, f.flags)
+		if err != nil {
 			c.clunk(num)
 			return nil, err
 		}
+		at = openStanding(c, num, iounit, moves)
 	}
 	if old != nil && old.c == c {
 		f.left = append(f.left, *old)

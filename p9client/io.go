@@ -21,10 +21,9 @@ func (f *Fid) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error
 	if len(p) == 0 {
 		return 0, nil
 	}
-	size := f.MaxIO()
 	eof := false
 	err = f.do(ctx, "Tread", func(at *standing) error {
-		k, end, err := at.readAt(ctx, p[n:], off+int64(n), size)
+		k, end, err := at.readAt(ctx, p[n:], off+int64(n), at.maxIO())
 		n += k
 		eof = end
 		return err
@@ -117,11 +116,11 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	if off < 0 || off > math.MaxInt64-int64(len(p)) {
 		return 0, &Error{Op: op, Path: f.Path(), Errno: syscall.EFBIG}
 	}
-	size := f.MaxIO()
 	at, err := f.stand(atOnce(ctx))
 	if err != nil {
 		return 0, fail(op, f.Path(), err)
 	}
+	size := at.maxIO()
 	for refused := 0; n < len(p); {
 		part := p[n:min(n+size, len(p))]
 		k, err := at.writeChunk(ctx, part, off+int64(n))
@@ -173,15 +172,5 @@ func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	if err != nil {
 		return fail(op, f.Path(), err)
 	}
-	cl := newCall(tfsync)
-	cl.enc.u32(at.num)
-	cl.enc.u32(b2u(datasync))
-	return fail(op, f.Path(), at.roundTrip(ctx, cl, nil))
-}
-
-func b2u(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
+	return fail(op, f.Path(), at.c.say.sync(ctx, at, datasync))
 }

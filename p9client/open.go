@@ -3,7 +3,6 @@ package p9client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
 )
 
@@ -19,7 +18,7 @@ const (
 // Open opens the fid for I/O, flags as in open(2). O_TRUNC acts on this call
 // only, not when the fid is opened again after a reconnect.
 func (f *Fid) Open(ctx context.Context, flags uint32) error {
-	flags = flags&^neverSent&^uint32(syscall.O_CREAT|syscall.O_EXCL) | largeFile
+	flags = flags &^ (neverSent | syscall.O_CREAT | syscall.O_EXCL)
 	return f.do(ctx, "Tlopen", func(at *standing) error {
 		select {
 		case f.busy <- struct{}{}:
@@ -30,7 +29,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if f.open {
 			return syscall.EBADF
 		}
-		_, iounit, err := at.c.lopen(ctx, at.num, flags)
+		_, iounit, err := at.c.say.open(ctx, at.c, at.num, flags)
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
 				f.at.Store(nil)
@@ -39,62 +38,29 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 			return err
 		}
 		f.open, f.flags = true, flags&^uint32(actOnce)
-		f.at.Store(&standing{c: at.c, num: at.num, iounit: iounit, moves: at.moves})
+		f.at.Store(openStanding(at.c, at.num, iounit, at.moves))
 		return nil
 	})
-}
-
-func (c *conn) lopen(ctx context.Context, num, flags uint32) (Qid, uint32, error) {
-	cl := newCall(tlopen)
-	cl.enc.u32(num)
-	cl.enc.u32(flags)
-	if _, err := c.rpc(ctx, cl, nil); err != nil {
-		return Qid{}, 0, err
-	}
-	return c.openReply(cl)
-}
-
-func (c *conn) openReply(cl *call) (Qid, uint32, error) {
-	d := decoder{b: cl.body}
-	q, iounit := d.qid(), d.u32()
-	if err := d.end(); err != nil {
-		return Qid{}, 0, c.nonsense("Rlopen: %w", err)
-	}
-	return q, iounit, nil
 }
 
 // Create makes a regular file below f and returns it open. perm are permission
 // bits, flags those of open(2); O_EXCL is obeyed.
 func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) (*Fid, error) {
 	const op = "Tlcreate"
-	if !validName(elem) {
-		return nil, &Error{Op: op, Path: f.Path(), Errno: syscall.EINVAL, Ename: fmt.Sprintf("%q cannot be a file's name", elem)}
+	if err := f.checkNames(op, elem); err != nil {
+		return nil, err
 	}
-	flags = flags&^neverSent | largeFile
+	flags &^= neverSent
 	var g *Fid
 	keep := flags &^ uint32(actOnce)
 	err := f.once(ctx, op, func(at *standing) error {
-		num, _, err := at.c.walk(ctx, at.num, nil)
-		if err != nil {
-			return unsent(err)
-		}
-		cl := newCall(tlcreate)
-		cl.enc.u32(num)
-		cl.enc.str(elem)
-		cl.enc.u32(flags | syscall.O_CREAT)
-		cl.enc.u32(perm & 07777)
-		cl.enc.u32(gid)
-		if _, err := at.c.rpc(ctx, cl, nil); err != nil {
-			at.c.clunk(num)
-			return err
-		}
-		qid, iounit, err := at.c.openReply(cl)
+		o, err := at.c.say.create(ctx, at, elem, flags, perm, gid)
 		if err != nil {
 			return err
 		}
-		g = f.derive(at.c, []string{elem}, qid)
+		g = f.derive(at.c, []string{elem}, o.qid)
 		g.open, g.flags = true, keep
-		g.at.Store(&standing{c: at.c, num: num, iounit: iounit})
+		g.at.Store(openStanding(at.c, o.num, o.iounit, 0))
 		return nil
 	}, func(ctx context.Context) (fate, error) {
 		return f.look(ctx, elem, func(Qid) fate {

@@ -54,6 +54,7 @@ func rig(t *testing.T) (*conn, net.Conn) {
 
 func rigOn(t *testing.T, a, b net.Conn) (*conn, net.Conn) {
 	c := newConn(a, 1, 65536, 30*time.Second)
+	c.say = dotL{}
 	t.Cleanup(func() { b.Close(); c.close(io.EOF) })
 	return c, b
 }
@@ -61,7 +62,7 @@ func rigOn(t *testing.T, a, b net.Conn) (*conn, net.Conn) {
 func getattr(ctx context.Context, c *conn) error {
 	cl := newCall(tgetattr)
 	cl.enc.u32(1)
-	cl.enc.u64(getattrAll)
+	cl.enc.u64(attrAll)
 	_, err := c.rpc(ctx, cl, nil)
 	return err
 }

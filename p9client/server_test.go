@@ -176,7 +176,7 @@ func qidBytes(q Qid) []byte {
 
 func attrBody(n *node) []byte {
 	var e encoder
-	e.u64(statxBasics)
+	e.u64(0x7ff)
 	e.b = append(e.b, qidBytes(n.qid)...)
 	e.b = append(e.b, make([]byte, 3*4+2*8)...)
 	e.u64(uint64(len(n.data)))

@@ -21,6 +21,8 @@ type Options struct {
 	Uname          string        // user to attach as
 	NUname         uint32        // his number; 0 is root, NoUID nobody in particular
 	Aname          string        // tree to attach to
+	Dialect        string        // DotL, DotU or Plain; empty or "auto": the first of these that the server speaks
+	UID, GID       uint32        // 9P2000: of users and groups whose names this system does not know
 	DialTimeout    time.Duration // for the connection, Tversion and Tattach; 10 s
 	RequestTimeout time.Duration // of silence of the server, while it owes replies; 30 s
 	BackoffMin     time.Duration // between attempts to reconnect; 50 ms
@@ -66,19 +68,28 @@ type Session struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	root   *Fid
+	names  *ids
+	offers []string // versions for the first connection, the best first
 
 	moves atomic.Uint64 // grows with every rename and removal
 
-	mu   sync.Mutex // guards what follows, and the tree of names
-	conn *conn      // nil while down
-	link Link
-	news chan struct{} // closed when link changes
+	mu      sync.Mutex // guards what follows, and the tree of names
+	conn    *conn      // nil while down
+	link    Link
+	news    chan struct{} // closed when link changes
+	msize   uint32        // agreed on with the present or the last connection
+	version string        // likewise
+	changed bool          // the server does not take that version any more
 }
 
-// Dial connects, agrees on 9P2000.L and attaches. The error names what failed
+// Dial connects, agrees on a dialect and attaches. The error names what failed
 // and the remedy.
 func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
-	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{})}
+	versions, err := offers(o.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{}), offers: versions, names: newIDs(o.UID, o.GID)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.root = &Fid{s: s, name: new(name), busy: make(chan struct{}, 1), isRoot: true}
 	s.root.name.refs = 1
@@ -110,7 +121,15 @@ func (s *Session) Root() *Fid { return s.root }
 func (s *Session) Msize() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.o.Msize
+	return s.msize
+}
+
+// Dialect returns the version that the present connection speaks, or the last
+// one did: DotL, perhaps with an extension such as ".Google.3", DotU or Plain.
+func (s *Session) Dialect() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
 }
 
 // Link returns how the session stands.
@@ -217,21 +236,13 @@ func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait 
 func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.DialTimeout)
 	defer cancel()
-	nc, err := s.addr.dial(ctx, s.o.DialTimeout)
+	nc, version, msize, err := s.handshake(ctx, s.versions())
 	if err != nil {
-		return nil, Qid{}, fmt.Errorf("cannot connect to %v: %w; is a 9P server listening there?", s.addr, err)
-	}
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	msize, err := version(nc, s.o.Msize)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		nc.Close()
-		return nil, Qid{}, fmt.Errorf("%v: %w", s.addr, err)
+		return nil, Qid{}, err
 	}
 	c := newConn(nc, generation, int(msize), s.o.RequestTimeout)
-	qid, err := c.attach(ctx, s.o)
+	c.say = dialectOf(version, s.names)
+	qid, err := c.say.attach(ctx, c, s.o)
 	if err != nil {
 		c.close(err)
 		return nil, Qid{}, fmt.Errorf("%v refuses the attach of %q as user %q: %w; see --aname and --uname", s.addr, s.o.Aname, s.o.Uname, err)
@@ -245,7 +256,18 @@ func (s *Session) connect(ctx context.Context, generation uint64) (*conn, Qid, e
 			"was", fmt.Sprintf("%#x", s.root.qid.Path), "is", fmt.Sprintf("%#x", qid.Path))
 	}
 	s.mu.Lock()
-	s.o.Msize = msize
+	s.msize, s.version, s.changed = msize, version, false
 	s.mu.Unlock()
 	return c, qid, nil
+}
+
+// versions are what to offer a new connection: what the last one agreed on, and
+// only if that has failed all that would do.
+func (s *Session) versions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.version != "" && !s.changed {
+		return []string{s.version}
+	}
+	return s.offers
 }

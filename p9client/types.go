@@ -21,9 +21,29 @@ type Qid struct {
 // same reports whether two qids are of the same file.
 func (q Qid) same(r Qid) bool { return q.Path == r.Path && q.Type == r.Type }
 
-// Attr is an Rgetattr. Fields that Valid does not name are zero.
+// Bits of Attr.Valid, as in Rgetattr.
+const (
+	AttrMode = 1 << iota
+	AttrNlink
+	AttrUID
+	AttrGID
+	AttrRdev
+	AttrAtime
+	AttrMtime
+	AttrCtime
+	AttrIno
+	AttrSize
+	AttrBlocks
+	AttrBtime
+	AttrGen
+	AttrDataVersion
+	attrAll = 1<<iota - 1
+)
+
+// An Attr is an Rgetattr, or as much of one as the stat of an older dialect
+// tells. What Valid does not name is zero, or the best guess.
 type Attr struct {
-	Valid               uint64 // GETATTR_* bits of 9P2000.L
+	Valid               uint64
 	Qid                 Qid
 	Mode                uint32 // of stat(2), with the file type
 	UID, GID            uint32
@@ -34,21 +54,20 @@ type Attr struct {
 	Atime, Mtime, Ctime time.Time
 	Btime               time.Time
 	Gen, DataVersion    uint64
+	User, Group, Muid   string // 9P2000 and .u: the names that the server uses
 }
 
 // Bits of SetAttr.Valid, as in Tsetattr.
 const (
-	SetMode     = 1 << 0
-	SetUID      = 1 << 1
-	SetGID      = 1 << 2
-	SetSize     = 1 << 3
-	SetAtime    = 1 << 4 // to the server's time, unless SetAtimeTo is there
-	SetMtime    = 1 << 5
-	SetCtime    = 1 << 6
-	SetAtimeTo  = 1 << 7
-	SetMtimeTo  = 1 << 8
-	getattrAll  = 0x3fff
-	statxBasics = 0x7ff
+	SetMode    = 1 << 0
+	SetUID     = 1 << 1
+	SetGID     = 1 << 2
+	SetSize    = 1 << 3
+	SetAtime   = 1 << 4 // to the server's time, unless SetAtimeTo is there
+	SetMtime   = 1 << 5
+	SetCtime   = 1 << 6
+	SetAtimeTo = 1 << 7
+	SetMtimeTo = 1 << 8
 )
 
 // SetAttr is a Tsetattr: the fields that Valid names.
@@ -60,12 +79,13 @@ type SetAttr struct {
 	Atime, Mtime time.Time
 }
 
-// A Dirent is an entry of an Rreaddir. Offset is where to go on after it.
+// A Dirent is an entry of a directory. Offset is where to go on after it.
 type Dirent struct {
 	Qid    Qid
 	Offset uint64
 	Type   uint8 // DT_* of readdir(3)
 	Name   string
+	Attr   *Attr // nil unless the dialect sends it along, as 9P2000 does
 }
 
 // StatFS is an Rstatfs.

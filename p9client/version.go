@@ -7,74 +7,183 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 )
-
-// dialect is the one that this client speaks.
-const dialect = "9P2000.L"
 
 const (
 	minMsize   = 256
 	maxVersion = 1024 // bytes of an Rversion that are read at most
+
+	googlePrefix = DotL + ".Google."
+	googleOffer  = googlePrefix + "3" // whose verbs this client knows
 )
+
+// offers are the versions to offer in turn for a wanted dialect.
+func offers(wanted string) ([]string, error) {
+	switch wanted {
+	case "", "auto":
+		return []string{googleOffer, DotL, DotU, Plain}, nil
+	case DotL:
+		return []string{googleOffer, DotL}, nil
+	case DotU, Plain:
+		return []string{wanted}, nil
+	}
+	return nil, fmt.Errorf("unknown dialect %q; it is auto, %s, %s or %s", wanted, DotL, DotU, Plain)
+}
+
+// dialectOf is the dialect that an agreed version stands for.
+func dialectOf(version string, names *ids) dialect {
+	switch n, isGoogle := strings.CutPrefix(version, googlePrefix); {
+	case isGoogle:
+		google, _ := strconv.Atoi(n)
+		return dotL{google: google}
+	case version == DotU:
+		return legacy{unix: true, ids: names}
+	case version == Plain:
+		return legacy{ids: names}
+	}
+	return dotL{}
+}
 
 var errNot9P = errors.New("the server does not speak 9P; check host and port")
 
-// version exchanges Tversion on a new connection, before anything else is sent,
-// and returns the msize that both sides keep.
-func version(nc net.Conn, msize uint32) (uint32, error) {
+// agree exchanges Tversions on a new connection, before anything else is sent,
+// until the server takes one of the versions offered. If the connection ends
+// over one of them, rest are those to try on the next connection.
+func agree(nc net.Conn, msize uint32, versions []string) (version string, size uint32, rest []string, err error) {
+	var answers []string
+	for len(versions) > 0 {
+		offer := versions[0]
+		rest = versions[1:]
+		answer, size, err := tversionOn(nc, msize, offer)
+		var refused *Error
+		switch {
+		case errors.As(err, &refused):
+			answers = append(answers, fmt.Sprintf("%q to %s", refused.Error(), offer))
+			versions = rest
+			continue
+		case err != nil && len(answers) > 0:
+			return "", 0, rest, fmt.Errorf("%w; before, it answered %s", err, strings.Join(answers, ", "))
+		case err != nil:
+			return "", 0, rest, err
+		}
+		if version, versions = settle(offer, answer, rest); version == "" {
+			answers = append(answers, fmt.Sprintf("%q to %s", answer, offer))
+			continue
+		}
+		if size > msize || size < minMsize {
+			return "", 0, nil, fmt.Errorf("the server wants messages of %d bytes; asked were at most %d, and %d are too few", size, msize, minMsize)
+		}
+		return version, size, nil, nil
+	}
+	return "", 0, nil, &noDialect{answers}
+}
+
+// A noDialect is what the server answered to all that was offered.
+type noDialect struct{ answers []string }
+
+func (e *noDialect) Error() string {
+	return "no common dialect: the server answers " + strings.Join(e.answers, ", ") + "; see --dialect"
+}
+
+// settle tells what the answer to an offer means: the version agreed on, or else
+// what to offer next. A server that answers with another of ours has chosen it,
+// unless there is a better one in between: who does not know 9P2000.L answers
+// 9P2000 to it (version(5): a name is understood up to a period), and may still
+// know 9P2000.u.
+func settle(offer, answer string, rest []string) (version string, next []string) {
+	if n, ok := strings.CutPrefix(answer, googlePrefix); ok && strings.HasPrefix(offer, googlePrefix) {
+		if got, err := strconv.ParseUint(n, 10, 8); err == nil && answer <= offer && got > 0 {
+			return answer, nil
+		}
+	}
+	if answer == offer {
+		return answer, nil
+	}
+	i := slices.Index(rest, answer)
+	if i < 0 {
+		return "", rest
+	}
+	if !strings.HasPrefix(answer, DotL) {
+		for i > 0 && strings.HasPrefix(rest[0], DotL) {
+			rest, i = rest[1:], i-1
+		}
+	}
+	if i == 0 {
+		return answer, nil
+	}
+	return "", rest
+}
+
+// tversionOn sends one Tversion and returns the answer to it; an Error is the
+// server's refusal.
+func tversionOn(nc net.Conn, msize uint32, version string) (answer string, size uint32, err error) {
 	var e encoder
 	e.begin(tversion)
 	e.u32(msize)
-	e.str(dialect)
+	e.str(version)
 	e.finish(noTag, 0)
 	if _, err := nc.Write(e.b); err != nil {
-		return 0, fmt.Errorf("Tversion: %w", err)
+		return "", 0, fmt.Errorf("Tversion: %w", err)
 	}
 	h := make([]byte, headerLen)
 	if _, err := io.ReadFull(nc, h); err != nil {
-		return 0, fmt.Errorf("no answer to Tversion (%w): %w", err, errNot9P)
+		return "", 0, fmt.Errorf("no answer to Tversion (%w): %w", err, errNot9P)
 	}
-	size := binary.LittleEndian.Uint32(h)
+	n := binary.LittleEndian.Uint32(h)
 	typ, tag := h[4], binary.LittleEndian.Uint16(h[5:])
 	known := typ == tversion+1 || typ == rlerror || typ == rerror
-	if size < headerLen || size > maxVersion || !known || tag != noTag {
-		return 0, fmt.Errorf("the answer to Tversion makes no sense: %w", errNot9P)
+	if n < headerLen || n > maxVersion || !known || tag != noTag {
+		return "", 0, fmt.Errorf("the answer to Tversion makes no sense: %w", errNot9P)
 	}
-	body := make([]byte, size-headerLen)
+	body := make([]byte, n-headerLen)
 	if _, err := io.ReadFull(nc, body); err != nil {
-		return 0, fmt.Errorf("Rversion: %w: %w", err, errNot9P)
+		return "", 0, fmt.Errorf("Rversion: %w: %w", err, errNot9P)
 	}
 	if typ != tversion+1 {
-		err := errorReply(typ, body)
-		return 0, fmt.Errorf("the server refuses %s: %w; a server of another dialect cannot be used", dialect, err)
+		return "", 0, errorReply(typ, body)
 	}
 	d := decoder{b: body}
-	got, name := d.u32(), d.str()
+	size, answer = d.u32(), d.str()
 	if d.end() != nil {
-		return 0, fmt.Errorf("Rversion makes no sense: %w", errNot9P)
+		return "", 0, fmt.Errorf("Rversion makes no sense: %w", errNot9P)
 	}
-	if base, _, _ := strings.Cut(name, ".Google"); base != dialect {
-		return 0, fmt.Errorf("no common dialect: the server speaks %q, this client %s", name, dialect)
-	}
-	if got > msize || got < minMsize {
-		return 0, fmt.Errorf("the server wants messages of %d bytes; asked were at most %d, and %d are too few", got, msize, minMsize)
-	}
-	return got, nil
+	return answer, size, nil
 }
 
-// attach makes the root fid of a connection, number 0.
-func (c *conn) attach(ctx context.Context, o Options) (Qid, error) {
-	cl := newCall(tattach)
-	cl.enc.u32(c.root)
-	cl.enc.u32(noFid)
-	cl.enc.str(o.Uname)
-	cl.enc.str(o.Aname)
-	cl.enc.u32(o.NUname)
-	if _, err := c.rpc(ctx, cl, nil); err != nil {
-		return Qid{}, err
+// hungUp reports whether a Tversion failed because the server closed the
+// connection, as some do over a version that they do not know.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// handshake connects and agrees on a dialect, on as many connections as that
+// takes.
+func (s *Session) handshake(ctx context.Context, versions []string) (nc net.Conn, version string, msize uint32, err error) {
+	for {
+		if nc, err = s.addr.dial(ctx, s.o.DialTimeout); err != nil {
+			return nil, "", 0, fmt.Errorf("cannot connect to %v: %w; is a 9P server listening there?", s.addr, err)
+		}
+		stop := context.AfterFunc(ctx, func() { nc.Close() })
+		version, msize, versions, err = agree(nc, s.o.Msize, versions)
+		if !stop() && err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			return nc, version, msize, nil
+		}
+		nc.Close()
+		var none *noDialect
+		if errors.As(err, &none) {
+			s.mu.Lock()
+			s.changed = true
+			s.mu.Unlock()
+		}
+		if !hungUp(err) || len(versions) == 0 || ctx.Err() != nil {
+			return nil, "", 0, fmt.Errorf("%v: %w", s.addr, err)
+		}
 	}
-	d := decoder{b: cl.body}
-	q := d.qid()
-	return q, d.end()
 }

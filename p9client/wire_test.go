@@ -106,6 +106,7 @@ func FuzzReplies(f *testing.F) {
 		const msize = 4096
 		nc, srv := net.Pipe()
 		c := newConn(nc, 1, msize, time.Minute)
+		c.say = dotL{}
 		s := &Session{o: Options{Msize: msize}.withDefaults(), conn: c, link: Link{Up: true, Generation: 1}, news: make(chan struct{})}
 		s.ctx, s.cancel = context.WithCancel(t.Context())
 		defer s.cancel()

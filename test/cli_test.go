@@ -100,15 +100,22 @@ func answering(t *testing.T, answer func(c net.Conn)) (address string) {
 // rversion answers the first message with an Rversion of these words.
 func rversion(msize uint32, version string) func(net.Conn) {
 	return func(c net.Conn) {
-		if _, err := io.ReadFull(c, make([]byte, 7)); err != nil {
-			return
+		h := make([]byte, 7)
+		for {
+			if _, err := io.ReadFull(c, h); err != nil {
+				return
+			}
+			if _, err := io.CopyN(io.Discard, c, int64(binary.LittleEndian.Uint32(h))-7); err != nil {
+				return
+			}
+			m := binary.LittleEndian.AppendUint32(nil, uint32(13+len(version)))
+			m = append(m, 101, 0xff, 0xff)
+			m = binary.LittleEndian.AppendUint32(m, msize)
+			m = binary.LittleEndian.AppendUint16(m, uint16(len(version)))
+			if _, err := c.Write(append(m, version...)); err != nil {
+				return
+			}
 		}
-		m := binary.LittleEndian.AppendUint32(nil, uint32(13+len(version)))
-		m = append(m, 101, 0xff, 0xff)
-		m = binary.LittleEndian.AppendUint32(m, msize)
-		m = binary.LittleEndian.AppendUint16(m, uint16(len(version)))
-		c.Write(append(m, version...))
-		io.Copy(io.Discard, c)
 	}
 }
 
@@ -222,6 +229,17 @@ func TestBadInputPlacesAndServers(t *testing.T) {
 	silent := answering(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	old := answering(t, rversion(8192, "9P2000"))
 	unknown := answering(t, rversion(8192, "unknown"))
+	mute := answering(t, func(c net.Conn) {
+		a, b := net.Pipe()
+		go rversion(8192, "unknown")(b)
+		first := make([]byte, 256)
+		n, _ := c.Read(first)
+		a.Write(first[:n])
+		n, _ = a.Read(first)
+		a.Close()
+		c.Write(first[:n])
+		io.Copy(io.Discard, c)
+	})
 	greedy := answering(t, rversion(1<<31, "9P2000.L"))
 	tiny := answering(t, rversion(20, "9P2000.L"))
 	escape := answering(t, rversion(8192, "9P2000\n\x1b[31mowned"))
@@ -237,9 +255,10 @@ func TestBadInputPlacesAndServers(t *testing.T) {
 		{"HTTP", mount(html, mnt), 1, "does not speak 9P", not9P},
 		{"hangs up", mount(closing, mnt), 1, "Tversion", not9P},
 		{"silent", mount(silent, mnt), 1, "Tversion", not9P},
-		{"9P2000", mount(old, mnt), 1, `no common dialect.*"9P2000"`, `9P2000\.L`},
-		{"unknown dialect", mount(unknown, mnt), 1, `no common dialect.*"unknown"`, `9P2000\.L`},
-		{"terminal escapes", mount(escape, mnt), 1, `no common dialect.*\\x1b`, `9P2000\.L`},
+		{"another dialect than wanted", mount("--dialect=9P2000.L", old, mnt), 1, `no common dialect.*"9P2000" to 9P2000\.L`, `--dialect`},
+		{"unknown dialect", mount(unknown, mnt), 1, `no common dialect.*"unknown" to 9P2000\.L.*to 9P2000\.u.*to 9P2000;`, `--dialect`},
+		{"terminal escapes", mount(escape, mnt), 1, `no common dialect.*\\x1b`, `--dialect`},
+		{"silent after the first word", mount(mute, mnt), 1, `no answer to Tversion.*"unknown" to 9P2000\.L`, not9P},
 		{"msize too large", mount(greedy, mnt), 1, "2147483648", "asked"},
 		{"msize too small", mount(tiny, mnt), 1, " 20 ", "too few"},
 		{"no aname", mount(diod.Address(), mnt), 1, "attach", "--aname"},

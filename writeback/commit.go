@@ -84,8 +84,6 @@ func (f *File) committed(generation, cover uint64, err error) {
 	}
 	f.unsyncedSince = time.Time{} // changedLocked starts the time anew if any are left
 	switch {
-	case err == nil && f.trunc != nil && f.trunc.resend:
-		f.redoLocked(mine) // a truncation will be sent that may cut them off
 	case err == nil:
 		for _, e := range mine {
 			f.set.remove(e)
@@ -100,7 +98,7 @@ func (f *File) committed(generation, cover uint64, err error) {
 	case disconnected(err) || f.fl.ctx.Err() != nil:
 		f.redoLocked(mine)
 		if t != nil {
-			t.resend = true
+			f.resendLocked()
 		}
 	default:
 		f.refusedLocked("Tfsync", err, mine)

@@ -39,11 +39,12 @@
 //     this package knows of (Options.Pin), so that no Tfsync of a new
 //     connection vouches for Twrites of an old one.
 //   - A truncation is unstable like an extent and is sent again before the
-//     extents of its file.
+//     extents of its file. What was acknowledged before it is sent again becomes
+//     dirty, for it may be cut off; the server's bytes are believed only up to
+//     where it cuts.
 //   - Reads see the extents laid over the server's bytes, but not those that the
 //     server has acknowledged on the present connection: somebody else may have
-//     written since. While a truncation is pending all extents are laid over, for
-//     it may be sent again and cut off what was acknowledged.
+//     written since.
 //   - An error of the server is never the answer to WriteAt; it is the answer to
 //     Sync and Drain, every time, until it is resolved. WriteAt fails only where
 //     its own bytes cannot be kept; these are then recorded as dropped.

@@ -22,7 +22,7 @@ type File struct {
 	epoch         uint64 // given to stores; each drain starts a new one
 	acks          uint64 // serial of the last Rwrite or Rsetattr
 	landed        uint64 // changes of the server's file by us; see Changes
-	redone        uint64 // times that extents became dirty again; see ReadAt
+	redone        uint64 // times that the server was found to lack what it had; see ReadAt
 	flights       []*flight
 	cutting       *int64      // size that a Truncate is asking the server for
 	trunc         *truncation // agreed by the server, not durable
@@ -63,7 +63,7 @@ func (f *File) Size(server int64) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	link, _ := f.fl.link()
-	if f.trunc != nil && f.trunc.resend {
+	if f.resendingLocked(link) {
 		server = f.trunc.last()
 	}
 	return max(server, f.endLocked(link))

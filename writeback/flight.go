@@ -62,7 +62,7 @@ func (f *File) answered(w *flight, err error) {
 		}
 	}
 	switch {
-	case err == nil && f.currentLocked(w.generation):
+	case err == nil && f.currentLocked(w.generation) && (f.trunc == nil || !f.trunc.resend):
 		f.acks++
 		f.landed++
 		for _, e := range mine {
@@ -148,7 +148,7 @@ func (f *File) retryLocked(asked bool) {
 		f.retryWait = min(2*max(f.retryWait, f.fl.o.Retry), 8*f.fl.o.Retry)
 	}
 	if f.trunc != nil && f.trunc.err != nil {
-		f.trunc.err, f.trunc.resend = nil, true
+		f.trunc.err = nil
 	}
 	if f.set.bytes[failed] == 0 {
 		return
@@ -179,7 +179,7 @@ func (f *File) connectionLost() {
 	defer f.mu.Unlock()
 	f.redoUnstableLocked()
 	if f.trunc != nil {
-		f.trunc.resend = true
+		f.resendLocked()
 	}
 	f.changedLocked()
 }

@@ -36,7 +36,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again 
 	end := f.endLocked(link)
 	redone := f.redone
 	cut := int64(-1)
-	if f.trunc != nil && f.trunc.resend {
+	if f.resendingLocked(link) {
 		cut, end = f.trunc.least(), max(end, f.trunc.last())
 	}
 	f.mu.Unlock()
@@ -64,17 +64,16 @@ func (f *File) readOnce(ctx context.Context, p []byte, off int64) (n int, again 
 	return n, false, nil
 }
 
-// theirsLocked reports whether the server, on the present connection, has the
-// extent or something newer. While a truncation is not durable it may be sent
-// again, and cut off what was acknowledged: then nothing is taken to be theirs.
-func (f *File) theirsLocked(e *extent, link Link) bool {
-	return f.trunc == nil && e.state == unstable && link.Up && e.gen == link.Generation
+// theirs reports whether the server, on the present connection, has the extent or
+// something newer.
+func theirs(e *extent, link Link) bool {
+	return e.state == unstable && link.Up && e.gen == link.Generation
 }
 
 // endLocked is where the last extent ends that the server may lack.
 func (f *File) endLocked(link Link) (end int64) {
 	f.set.tree.Reverse(func(_ int64, e *extent) bool {
-		if f.theirsLocked(e, link) {
+		if theirs(e, link) {
 			return true
 		}
 		end = e.end()
@@ -88,7 +87,7 @@ func (f *File) endLocked(link Link) (end int64) {
 func (f *File) spansLocked(link Link, off, end int64) (spans []span, covered bool) {
 	at := off
 	f.set.overlapping(off, end, func(e *extent) bool {
-		if f.theirsLocked(e, link) {
+		if theirs(e, link) {
 			return true
 		}
 		spans = append(spans, span{e.off, e.data})

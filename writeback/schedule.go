@@ -100,7 +100,6 @@ func (f *File) take(link Link, now time.Time, pressed, hurry bool) (*flight, tim
 		if t.err != nil || len(f.flights) > 0 || f.cutting != nil {
 			return nil, wake.t // the extents wait for it
 		}
-		f.redoUnstableLocked() // it may cut them off
 		w := &flight{file: f, generation: link.Generation, trunc: t, off: t.least(), n: t.last() - t.least()}
 		f.flights = append(f.flights, w)
 		return w, time.Time{}

@@ -14,7 +14,7 @@ import (
 type truncation struct {
 	cuts   []cut  // in the order in which the server agreed to them
 	gen    uint64 // generation of the connection that brought the last Rsetattr
-	resend bool   // the server may have forgotten it
+	resend bool   // the server may have forgotten it; no extent is unstable then
 	err    error  // the server refused it when it was sent again
 	rec    uint64 // the journal's line, 0 if there is none
 }
@@ -57,6 +57,21 @@ func (*truncation) send(ctx context.Context, r Remote, least, last int64) error 
 	return r.Truncate(ctx, last)
 }
 
+// resendingLocked reports whether the truncation will be sent again, and the
+// server's file is therefore not to be believed beyond its least size.
+func (f *File) resendingLocked(link Link) bool {
+	t := f.trunc
+	return t != nil && (t.resend || !link.Up || t.gen != link.Generation)
+}
+
+// resendLocked has the truncation sent again. That may cut off what the server
+// has acknowledged since, and what a read under way finds there.
+func (f *File) resendLocked() {
+	f.trunc.resend = true
+	f.redone++
+	f.redoUnstableLocked()
+}
+
 // Truncate sets the file's size, on the server first: it returns nil when the
 // server has agreed, and then the extents beyond size, stored before the call,
 // are gone. It waits for Twrites in flight beyond size and holds later ones
@@ -89,7 +104,9 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 		f.acks++
 		f.trunc.cuts = append(f.trunc.cuts, cut{size, f.acks})
 		f.trunc.gen = generation
-		f.trunc.resend = f.trunc.resend || !f.currentLocked(generation)
+		if !f.currentLocked(generation) {
+			f.resendLocked()
+		}
 	case sent:
 		// It may have happened. What the server had acknowledged beyond size it
 		// may have cut off.
@@ -180,7 +197,8 @@ func (f *File) truncated(w *flight, err error) {
 // later retry; the file's extents wait for it.
 func (f *File) truncRefusedLocked(op string, err error) {
 	t := f.trunc
-	t.err, t.resend = err, true
+	t.err = err
+	f.resendLocked()
 	entry := errjournal.Entry{
 		State: errjournal.Failed, Op: op, Off: t.least(), Errno: errnoOf(err), Msg: err.Error(), Tries: 1, Time: time.Now(),
 	}

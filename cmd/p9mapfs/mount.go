@@ -27,6 +27,8 @@ import (
 // mountFlags are what can be said to p9mapfs mount.
 type mountFlags struct {
 	aname, uname                               string
+	uid, gid                                   uint32
+	dialect                                    choice
 	msize, cacheSize, writeBehind              size
 	readAhead                                  readAhead
 	holdTimeout, closeTimeout, writebackWait   time.Duration
@@ -39,6 +41,7 @@ type mountFlags struct {
 func mountCommand() *cobra.Command {
 	f := mountFlags{
 		msize: 1<<20 + 24, cacheSize: 64 << 20, writeBehind: 64 << 20,
+		dialect:      choice{"auto", []string{"auto", p9client.DotL, p9client.DotU, p9client.Plain}},
 		onDisconnect: choice{"hold", []string{"hold", "fail"}},
 		logLevel:     choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
@@ -64,6 +67,9 @@ not take within --exit-timeout.`,
 	fl := c.Flags()
 	fl.StringVar(&f.aname, "aname", "", "tree to attach to, as the server names it")
 	fl.StringVar(&f.uname, "uname", "", "user to attach as (default: who runs this)")
+	fl.Var(&f.dialect, "dialect", "which 9P to speak; auto takes the first that the server knows")
+	fl.Uint32Var(&f.uid, "uid", uint32(os.Getuid()), "who owns the files of users that this system does not know by name (9P2000)")
+	fl.Uint32Var(&f.gid, "gid", uint32(os.Getgid()), "the same for groups")
 	fl.Var(&f.msize, "msize", "largest 9P message to ask for")
 	fl.Var(&f.cacheSize, "cache-size", "memory for clean pages")
 	fl.Var(&f.writeBehind, "write-behind", "memory for bytes that the server has not acknowledged")
@@ -124,7 +130,7 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 
 func (f *mountFlags) session(log *slog.Logger) p9client.Options {
 	o := p9client.Options{
-		Msize: uint32(f.msize), Uname: f.uname, NUname: uint32(os.Getuid()), Aname: f.aname,
+		Msize: uint32(f.msize), Dialect: f.dialect.value, UID: f.uid, GID: f.gid, Uname: f.uname, NUname: uint32(os.Getuid()), Aname: f.aname,
 		RequestTimeout: f.requestTimeout, HoldTimeout: f.holdTimeout, Log: log,
 	}
 	if f.onDisconnect.value == "fail" {
