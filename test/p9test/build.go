@@ -19,6 +19,7 @@ const modulePath = "p9mapfs"
 var (
 	p9mapfsBinary   = program{env: "P9MAPFS_BIN", pkg: "./cmd/p9mapfs", name: "p9mapfs", race: raceEnabled}
 	maphelperBinary = program{env: "P9MAPHELPER_BIN", pkg: "./test/maphelper", name: "maphelper"}
+	legacy9pBinary  = program{env: "LEGACY9P_BIN", pkg: "./test/legacy9p/serve", name: "legacy9p"} // a peer, as fast as diod is
 )
 
 // program is a command of this module, built once in a process.
@@ -90,7 +91,7 @@ func moduleDir() (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		return filepath.Dir(filepath.Dir(filepath.Dir(file))), nil
 	}
-	return "", fmt.Errorf("cannot find the source of module %s (set P9MAPFS_BIN and P9MAPHELPER_BIN): %v", modulePath, err)
+	return "", fmt.Errorf("cannot find the source of module %s (set P9MAPFS_BIN, P9MAPHELPER_BIN and LEGACY9P_BIN): %v", modulePath, err)
 }
 
 func binDir(module string) (string, error) {

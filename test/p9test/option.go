@@ -6,12 +6,30 @@ import "time"
 type Kind int
 
 const (
-	Embedded Kind = iota // p9mapfs serve
-	Diod                 // Debian's diod, at 127.0.0.1
-	Ganesha              // Debian's nfs-ganesha, in tests that call Isolated only
+	Embedded  Kind = iota // p9mapfs serve
+	Diod                  // Debian's diod, at 127.0.0.1
+	Legacy                // 9P2000 (package legacy9p), msize 8216
+	Legacy128             // 9P2000, msize 131096
+	LegacyU               // 9P2000.u, msize 8216
+	Ganesha               // Debian's nfs-ganesha, in tests that call Isolated only
 )
 
-func (k Kind) String() string { return [...]string{"embedded", "diod", "ganesha"}[k] }
+func (k Kind) String() string {
+	return [...]string{"embedded", "diod", "legacy", "legacy128", "legacyU", "ganesha"}[k]
+}
+
+// legacyFlags are what legacy9p is given for a kind, and whether it is the server of that kind.
+func (k Kind) legacyFlags() (flags []string, ok bool) {
+	switch k {
+	case Legacy:
+		return nil, true
+	case Legacy128:
+		return []string{"--msize", "131096"}, true
+	case LegacyU:
+		return []string{"--u"}, true
+	}
+	return nil, false
+}
 
 // Option changes what Mount and StartServer do.
 type Option func(*config)
@@ -40,10 +58,10 @@ func newConfig(opts []Option) *config {
 // WithServer chooses the server; without it, it is Embedded.
 func WithServer(k Kind) Option { return func(c *config) { c.kind = k } }
 
-// OverTCP makes an Embedded server listen on 127.0.0.1 instead of a unix socket.
+// OverTCP makes an Embedded or legacy server listen on 127.0.0.1 instead of a unix socket.
 func OverTCP() Option { return func(c *config) { c.tcp = true } }
 
-// ServeFlags are given to `p9mapfs serve`.
+// ServeFlags are given to `p9mapfs serve`, or to legacy9p (test/legacy9p).
 func ServeFlags(flags ...string) Option {
 	return func(c *config) { c.serveFlags = append(c.serveFlags, flags...) }
 }

@@ -91,16 +91,26 @@ func (s *Server) Start() {
 		if s.socket != "" {
 			os.Remove(s.socket) // a killed server leaves it
 		}
-		bin := s.bin
-		if bin == "" {
-			bin = Binary(s.t)
-		}
-		args := append([]string{"serve"}, s.serveFlags...)
-		s.proc, err = startProcess(s.t, "p9mapfs: serving ", bin, append(args, s.Dir, s.Address())...)
+		ready, bin, args := s.command()
+		args = append(append(args, s.serveFlags...), s.Dir, s.Address())
+		s.proc, err = startProcess(s.t, ready, bin, args...)
 	}
 	if err != nil {
 		s.t.Fatalf("p9test: %s server: %v", s.Kind, err)
 	}
+}
+
+// command is how a server that listens on s.Address is started, and what it says when it does.
+func (s *Server) command() (ready, bin string, args []string) {
+	s.t.Helper()
+	if flags, ok := s.Kind.legacyFlags(); ok {
+		return "legacy9p: serving ", legacy9pBinary.get(s.t), flags
+	}
+	bin = s.bin
+	if bin == "" {
+		bin = Binary(s.t)
+	}
+	return "p9mapfs: serving ", bin, []string{"serve"}
 }
 
 func (s *Server) startDiod() (*process, error) {
