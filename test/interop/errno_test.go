@@ -79,7 +79,7 @@ var errnoCases = []testCase{
 		f := r.walkFrom(r.asNobody("roots"), "private")
 		return func() error { return f.Open(r.ctx, syscall.O_RDONLY) }
 	}},
-	{name: "what another user makes is his", verbs: "Tattach Tlcreate Tmkdir", run: func(r *rig) {
+	{name: "what another user makes is his", verbs: "Tattach Tlcreate Tmkdir", needs: owners, run: func(r *rig) {
 		d := r.asNobody()
 		f, err := d.Create(r.ctx, "file", syscall.O_RDWR, 0o600, nobody)
 		r.keep(f, err)
@@ -92,6 +92,9 @@ var errnoCases = []testCase{
 			}
 		}
 		r.has("file", "his")
+	}, refused: func(r *rig) func() error {
+		d := r.asNobody()
+		return func() error { return ignore(d.Create(r.ctx, "file", syscall.O_RDWR, 0o600, nobody)) }
 	}},
 	{name: "errors keep the verb, the path and the errno", verbs: "Twalk Tlopen", run: func(r *rig) {
 		r.ok(os.Mkdir(r.host("dir"), 0o755))

@@ -31,7 +31,7 @@ type testCase struct {
 }
 
 var cases = slices.Concat(walkCases, openCases, ioCases, attrCases, treeCases, linkCases, renameCases,
-	readdirCases, nameCases, errnoCases, largeCases, parallelCases, openFidCases, reconnectCases, interruptCases)
+	readdirCases, nameCases, errnoCases, largeCases, parallelCases, openFidCases, xattrCases, lockCases, reconnectCases, interruptCases)
 
 func TestInterop(t *testing.T) {
 	if !p9test.Isolated(t) {

@@ -16,17 +16,19 @@ const interruptTime = 20 * time.Second
 
 var interruptCases = []testCase{
 	{name: "calls to a stopped server can be interrupted, and their fids go on", verbs: "Tflush", run: func(r *rig) {
-		for _, name := range []string{"file", "old", "unopened"} {
+		for _, name := range []string{"file", "written", "old", "unopened"} {
 			r.put(name, "content")
 		}
 		file, unopened, dir := r.open("file", syscall.O_RDWR), r.walk("unopened"), r.quietDir()
+		// The server may obey these much later: nothing else is to happen to their file.
+		written := r.open("written", syscall.O_RDWR)
 		calls := map[string]func(ctx context.Context) error{
 			"read":      func(ctx context.Context) error { return ignore(file.ReadAt(ctx, make([]byte, 7), 0)) },
 			"long read": func(ctx context.Context) error { return ignore(file.ReadAt(ctx, make([]byte, 9*file.MaxIO()), 0)) },
-			"write":     func(ctx context.Context) error { return ignore(file.WriteAt(ctx, []byte("content"), 0)) },
-			"fsync":     func(ctx context.Context) error { return file.Sync(ctx, false) },
+			"write":     func(ctx context.Context) error { return ignore(written.WriteAt(ctx, []byte("content"), 0)) },
+			"fsync":     func(ctx context.Context) error { return written.Sync(ctx, false) },
 			"getattr":   func(ctx context.Context) error { return ignore(file.GetAttr(ctx)) },
-			"setattr":   func(ctx context.Context) error { return file.Truncate(ctx, 7) },
+			"setattr":   func(ctx context.Context) error { return written.Truncate(ctx, 7) },
 			"walk":      func(ctx context.Context) error { return ignore(r.top.Walk(ctx, "file")) },
 			"open":      func(ctx context.Context) error { return unopened.Open(ctx, syscall.O_RDONLY) },
 			"readdir":   func(ctx context.Context) error { _, _, err := dir.ReadDir(ctx, 0, 4096); return err },
@@ -50,6 +52,7 @@ var interruptCases = []testCase{
 		r.reads(file, "content", 0)
 		r.write(file, "CONTENT", 0)
 		r.has("file", "CONTENT")
+		r.reads(written, "content", 0)
 		if l := r.list(dir, 4096); len(l) != 4 {
 			r.Errorf("listed %+v", l)
 		}

@@ -16,7 +16,7 @@ import (
 // matrixVerbs are the rows of the matrix, by the names of 9P2000.L.
 var matrixVerbs = []string{
 	"Tversion", "Tattach", "Twalk", "Tlopen", "Tlcreate", "Tread", "Twrite", "Tfsync", "Tclunk", "Tflush", "Tgetattr", "Tsetattr", "Tstatfs",
-	"Treaddir", "Tmkdir", "Tunlinkat", "Trenameat", "Tsymlink", "Treadlink", "Tlink", "Tmknod",
+	"Treaddir", "Tmkdir", "Tunlinkat", "Trenameat", "Tsymlink", "Treadlink", "Tlink", "Tmknod", "Txattrwalk", "Txattrcreate", "Tlock", "Tgetlock",
 }
 
 // A matrix collects what the cases found.

@@ -36,6 +36,11 @@ var readdirCases = []testCase{
 			if e.Type != typ && !r.deviates(entryTypes) {
 				r.Errorf("%q has type %d, want %d", e.Name, e.Type, typ)
 			}
+			if e.Attr != nil {
+				if want := r.attr(r.walk(e.Name)); e.Attr.Mode != want.Mode || e.Attr.Size != want.Size || !e.Attr.Mtime.Equal(want.Mtime) {
+					r.Errorf("%q is listed with %+v, has %+v", e.Name, e.Attr, want)
+				}
+			}
 			if f := r.walk(e.Name); f.Qid().Path != e.Qid.Path || f.Qid().Type != e.Qid.Type {
 				r.Errorf("%q has qid %+v, walked to %+v", e.Name, e.Qid, f.Qid())
 			}
@@ -45,6 +50,9 @@ var readdirCases = []testCase{
 		}
 	}},
 	{name: "readdir of a file is refused", verbs: "Treaddir", run: func(r *rig) {
+		if r.deviates(notADir) {
+			return
+		}
 		r.put("file", "content")
 		_, _, err := r.open("file", syscall.O_RDONLY).ReadDir(r.ctx, 0, 4096)
 		r.wants(err, syscall.ENOTDIR, "readdir of a file")

@@ -66,7 +66,7 @@ func afterRestart(r *rig) {
 	r.has("deep 2/deeper/file", "Deep")
 	f, err := dir.Create(r.ctx, "new", syscall.O_RDWR, 0o644, 0)
 	r.keep(f, err)
-	r.ok(r.top.Rename(r.ctx, "other", dir, "other"))
+	r.ok(r.top.Rename(r.ctx, "other", r.top, "other 2"))
 	rest := append(first, r.listFrom(listing, next, 4096)...)
 	if n := len(distinct(rest)); n < 8 {
 		r.Errorf("listing across the restart: %d names", n)

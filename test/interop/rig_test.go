@@ -65,7 +65,17 @@ func (r *rig) wants(err error, errno syscall.Errno, situation string) {
 		return
 	}
 	if errno == 0 || !errors.Is(err, errno) {
-		r.Errorf("%s: %v, want %v (%d)", situation, err, errno, int(errno))
+		var got syscall.Errno
+		errors.As(err, &got)
+		r.Errorf("%s: %v (%d), want %v (%d)", situation, err, int(got), errno, int(errno))
+	}
+}
+
+// is fails the case if the error is another one.
+func (r *rig) is(err, want error) {
+	r.Helper()
+	if !errors.Is(err, want) {
+		r.Errorf("%v, want %v", err, want)
 	}
 }
 
@@ -96,7 +106,9 @@ func (r *rig) expectRefusal(attempt func() error, errno syscall.Errno) {
 		return
 	}
 	if !errors.Is(err, errno) {
-		r.Errorf("declared as lacking: %v, want %v", err, errno)
+		var got syscall.Errno
+		errors.As(err, &got)
+		r.Errorf("declared as lacking: %v (%d), want %v (%d)", err, int(got), errno, int(errno))
 	}
 	if after := r.contents(); after != before {
 		r.Errorf("it was refused, but the directory was\n%s and is\n%s", before, after)

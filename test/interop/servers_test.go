@@ -12,17 +12,24 @@ type capability string
 
 const (
 	symlinks     capability = "symbolic links"
+	shownLinks   capability = "symbolic links that are not followed"
 	hardLinks    capability = "hard links"
 	specialFiles capability = "fifos and sockets"
 	devices      capability = "devices"
 	statfs       capability = "statfs"
 	chmod        capability = "change of mode"
+	specialBits  capability = "setuid, setgid and sticky bits"
 	chown        capability = "change of owner"
 	setTimes     capability = "change of times"
+	setAtime     capability = "change of the time of access alone"
 	removal      capability = "removal of names"
 	renameAcross capability = "rename to another directory"
 	renameOver   capability = "rename over what is there"
 	anames       capability = "refusal of an unknown aname"
+	xattrs       capability = "extended attributes"
+	locks        capability = "locks"
+	rangeLocks   capability = "locks of ranges"
+	owners       capability = "files that belong to the attached user"
 	users        capability = "judgement by the attached user"
 	afterUnlink  capability = "use of open fids after their file's removal"
 )
@@ -66,9 +73,16 @@ const (
 	createModes  = "mode of what is created"
 	entryTypes   = "types in Rreaddir"
 	blockCounts  = "blocks in Rgetattr"
+	linkCounts   = "nlink in Rgetattr"
+	seconds      = "times in Rgetattr"
+	dirBytes     = "bytes of a directory"
+	notADir      = "readdir of what is no open directory"
 	deviceQids   = "qid in Rmknod"
 	deviceTypes  = "rdev in Rgetattr"
 	mountPoints  = "mount points of the server"
+	xattrFlags   = "XATTR_CREATE and XATTR_REPLACE"
+	lockEnds     = "end of locks"
+	lockTold     = "Tgetlock"
 	passingNames = "names that go while they are listed"
 	bindMounts   = "bind mounts of the server"
 )
@@ -91,16 +105,19 @@ var servers = []server{
 	},
 	{
 		name: "diod", dialect: "9P2000.L", start: kind(p9test.Diod),
+		lacks: map[capability]syscall.Errno{rangeLocks: syscall.EAGAIN},
 		answers: map[string]syscall.Errno{
 			"attach to an unknown aname": syscall.EPERM, "readdir of a file": syscall.EINVAL,
 			"getattr of an open fid after its rename": syscall.ENOENT, "truncate of an open fid after its rename": syscall.ENOENT,
 			"getattr of a removed file": syscall.ENOENT, "truncate of a removed file": syscall.ENOENT,
 		},
 		deviates: map[string]string{
-			removalKinds: "Tunlinkat removes a directory without AT_REMOVEDIR and a file with it",
-			mountPoints:  "what is below another file system's root is ENOENT for Twalk, though Tlcreate makes files there",
+			mountPoints: "what is below another file system's root is ENOENT for Twalk, though Tlcreate makes files there",
 		},
 	},
+	{name: "legacy", dialect: "9P2000", start: kind(p9test.Legacy), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates},
+	{name: "legacy128", dialect: "9P2000", start: kind(p9test.Legacy128), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates},
+	{name: "legacyU", dialect: "9P2000.u", start: kind(p9test.LegacyU), lacks: unixLacks, answers: unixAnswers, deviates: unixDeviates},
 	{
 		name: "ganesha", dialect: "9P2000.L", start: kind(p9test.Ganesha),
 		lacks: map[capability]syscall.Errno{devices: syscall.EINVAL},
@@ -121,9 +138,44 @@ var servers = []server{
 			linkOver:     "Tsymlink succeeds and changes nothing",
 			blockCounts:  "blocks of a file are 0",
 			deviceQids:   "Rmknod has the qid type 4 and path 0",
+			lockTold:     "what is asked for comes back, whether or not it is in the way",
+			lockEnds:     "a Tclunk does not end them",
 			passingNames: "Treaddir may fail with ENOENT",
 			bindMounts:   "a read-only bind mount within the file system can be written",
 			deviceTypes:  "rdev is 0x29a of whatever is no device",
 		},
 	},
+}
+
+// What plain 9P2000 cannot say, as test/legacy9p speaks it.
+var plainLacks = map[capability]syscall.Errno{
+	symlinks: syscall.EPERM, shownLinks: syscall.ENOENT, hardLinks: syscall.EPERM, specialFiles: syscall.EPERM, devices: syscall.EPERM,
+	statfs: syscall.EOPNOTSUPP, xattrs: syscall.EOPNOTSUPP, locks: syscall.EOPNOTSUPP, rangeLocks: syscall.EOPNOTSUPP,
+	specialBits: syscall.EPERM, chown: syscall.EIO, setAtime: syscall.EIO,
+	renameAcross: syscall.EXDEV, users: notJudged, owners: notJudged, anames: notJudged,
+}
+
+var plainAnswers = map[string]syscall.Errno{
+	"write to a fid open for reading": syscall.EIO, "read of a fid open for writing": syscall.EIO,
+	"read of a fid that is not open": syscall.EIO, "write to a fid that is not open": syscall.EIO,
+	"truncate of a directory": 0, "readlink of a file": syscall.EOPNOTSUPP, "readlink of a directory": syscall.EOPNOTSUPP,
+}
+
+var plainDeviates = map[string]string{
+	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
+	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
+	entryTypes: "a fifo is a file",
+}
+
+// What 9P2000.u cannot say.
+var unixLacks = map[capability]syscall.Errno{
+	statfs: syscall.EOPNOTSUPP, xattrs: syscall.EOPNOTSUPP, locks: syscall.EOPNOTSUPP, rangeLocks: syscall.EOPNOTSUPP,
+	renameAcross: syscall.EXDEV, users: notJudged, owners: notJudged, anames: notJudged,
+}
+
+var unixAnswers = map[string]syscall.Errno{"truncate of a directory": 0, "link of a directory": syscall.EACCES}
+
+var unixDeviates = map[string]string{
+	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
+	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
 }

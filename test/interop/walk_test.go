@@ -21,6 +21,22 @@ var walkCases = []testCase{
 			r.Error("the session says it is down")
 		}
 	}},
+	{name: "the dialect is the best that the server has, or the one that was asked for", verbs: "Tversion", run: func(r *rig) {
+		if d := r.session.Dialect(); d != r.server.dialect && !strings.HasPrefix(d, r.server.dialect+".") {
+			r.Errorf("it is %q, want %q", d, r.server.dialect)
+		}
+		for _, dialect := range []string{p9client.DotL, p9client.DotU, p9client.Plain} {
+			o := rootUser(r.peer)
+			o.Dialect = dialect
+			s, err := tryDial(r.T, r.peer, o)
+			if has := dialect == r.server.dialect || dialect == p9client.Plain && r.server.dialect == p9client.DotU; has != (err == nil) {
+				r.Errorf("%s: %v", dialect, err)
+			}
+			if err == nil && !strings.HasPrefix(s.Dialect(), dialect) {
+				r.Errorf("asked for %q, got %q", dialect, s.Dialect())
+			}
+		}
+	}},
 	{name: "messages are as large as was agreed on", verbs: "Tversion", run: func(r *rig) {
 		for _, msize := range []uint32{4096 + 24, 8216, 65536} {
 			o := rootUser(r.peer)
@@ -72,6 +88,19 @@ var walkCases = []testCase{
 			r.wants(err, syscall.ENOENT, "walk to a missing name")
 		}
 	}},
+	{name: "a walk brings the attributes along", verbs: "Twalk Tgetattr", run: func(r *rig) {
+		r.ok(os.Mkdir(r.host("dir"), 0o755))
+		r.put("dir/file", "content")
+		for _, names := range [][]string{nil, {"dir"}, {"dir", "file"}} {
+			f, a, err := r.top.WalkAttr(r.ctx, names...)
+			r.keep(f, err)
+			if want := r.attr(f); a.Qid.Path != f.Qid().Path || a.Mode != want.Mode || a.Size != want.Size || !a.Mtime.Equal(want.Mtime) {
+				r.Errorf("%q: walked with %+v, has %+v", names, a, want)
+			}
+		}
+		_, _, err := r.top.WalkAttr(r.ctx, "dir", "missing")
+		r.wants(err, syscall.ENOENT, "walk to a missing name")
+	}},
 	{name: "walk through a file is refused", verbs: "Twalk", run: func(r *rig) {
 		r.put("file", "")
 		_, err := r.top.Walk(r.ctx, "file", "below")
@@ -79,7 +108,7 @@ var walkCases = []testCase{
 		_, err = r.walk("file").Walk(r.ctx, "below")
 		r.wants(err, syscall.ENOTDIR, "walk from a file")
 	}},
-	{name: "walk follows no symbolic link", verbs: "Twalk", needs: symlinks, run: func(r *rig) {
+	{name: "walk follows no symbolic link", verbs: "Twalk", needs: shownLinks, run: func(r *rig) {
 		r.ok(os.Mkdir(r.host("d"), 0o755))
 		r.put("d/file", "")
 		r.ok(os.Symlink("d", r.host("link")))
