@@ -140,7 +140,7 @@ var servers = []server{
 			deviceQids:   "Rmknod has the qid type 4 and path 0",
 			lockTold:     "what is asked for comes back, whether or not it is in the way",
 			lockEnds:     "a Tclunk does not end them",
-			passingNames: "Treaddir may fail with ENOENT",
+			passingNames: "Treaddir may fail with ENOENT or EAGAIN",
 			bindMounts:   "a read-only bind mount within the file system can be written",
 			deviceTypes:  "rdev is 0x29a of whatever is no device",
 		},
