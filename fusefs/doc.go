@@ -17,6 +17,9 @@
 // WRITE is never answered with an error of the server: the kernel would forget
 // the bytes. FSYNC and FLUSH carry the verdict, unchanged and every time.
 //
+// A file that the server only appends to (QTAPPEND) has none of this: see
+// appendHandle.
+//
 // # Signals
 //
 // READ is not interrupted: a fault that is answered EINTR starts again, for ever

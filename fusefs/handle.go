@@ -37,6 +37,13 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	n.f.retain()
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
+	if n.f.appendOnly() {
+		h, how, errno := n.f.openAppend(ctx, flags)
+		if errno != 0 {
+			n.f.release()
+		}
+		return h, how, errno
+	}
 	keep, err := n.f.revalidate(ctx)
 	acc := flags & syscall.O_ACCMODE
 	if err == nil {

@@ -21,7 +21,8 @@ var enames = map[syscall.Errno][]string{
 	},
 	syscall.EPERM: {
 		"not owner", "wstat -- not owner", "wstat -- not in group", "only owner can change group in wstat", "create prohibited", "remove prohibited",
-		"wstat prohibited", "cannot remove root", "only the owner may do that",
+		"wstat prohibited", "cannot remove root", "only the owner may do that", "wstat can't change uid", "wstat can't change atime",
+		"wstat cannot change type", "wstat cannot change dev", "wstat cannot change qid", "wstat cannot change muid", "wstat can't change extension",
 	},
 	syscall.EEXIST: {
 		"file already exists", "file or directory already exists", "already exists", "create/wstat -- file exists", "create -- file exists",
@@ -52,10 +53,11 @@ var enames = map[syscall.Errno][]string{
 		"bad arg in system call", "bad offset in directory read", "bad use of fid", "bad character in file name", "file name syntax",
 		"create/wstat -- bad character in file name", "illegal use of . or .. in path", "illegal name", "illegal mode", "illegal offset", "bad directory in wstat",
 		"malformed stat buffer", "bogus wstat buffer", "wstat -- attempt to change qid", "wstat -- attempt to change type", "wstat -- attempt to change dev",
-		"negative i/o offset", "bad process or channel control request", "unknown control request", "unknown group", "inappropriate use of fd",
+		"negative i/o offset", "bad offset", "bad count", "unknown bits in mode", "bad process or channel control request", "unknown control request", "unknown group", "inappropriate use of fd",
 	},
 	syscall.EBADF: {
 		"unknown fid", "fid unknown or out of range", "fid not open", "file not open for i/o", "fd out of range or not open", "file not open", "fid not in use",
+		"not open for read", "not open for write", "duplicate open", "clone of open fid",
 	},
 	syscall.EBUSY: {
 		"device or object already in use", "file in use", "file is in use", "exclusive use file already open", "exclusive lock", "file is exclusive use and already open",

@@ -27,6 +27,12 @@ func AtGeneration(ctx context.Context, generation uint64) context.Context {
 	return context.WithValue(ctx, holdKey{}, hold{pinned: true, generation: generation})
 }
 
+// WaitUp returns when there is a connection, waiting as a call on a fid would.
+func (s *Session) WaitUp(ctx context.Context) error {
+	_, err := s.use(ctx)
+	return fail("connection", "", err)
+}
+
 var errNoConnection = errors.New("there is none")
 
 // use returns the present connection, waiting for it if ctx allows.

@@ -219,9 +219,15 @@ func (l legacy) statfs(context.Context, *standing) (StatFS, error) {
 }
 
 // sync is the null Twstat: stat(5) promises that it returns when the file is on
-// stable storage.
+// stable storage. A server that does not know it takes it for a change, and
+// refuses that in its own way; one that could not write says EIO or ENOSPC.
 func (l legacy) sync(ctx context.Context, at *standing, _ bool) error {
-	return l.twstat(ctx, at.c, at.num, dontTouch())
+	err := l.twstat(ctx, at.c, at.num, dontTouch())
+	switch errnoOf(err) {
+	case syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSYS, syscall.EOPNOTSUPP:
+		return &Error{Op: "Twstat", Errno: syscall.EOPNOTSUPP, Ename: "the server has no null wstat to sync by: " + err.Error()}
+	}
+	return err
 }
 
 func (l legacy) readlink(ctx context.Context, at *standing) (string, error) {

@@ -123,7 +123,14 @@ func (f *Fid) Entry(e Dirent) (*Fid, error) {
 	if err := f.checkNames("Twalk", e.Name); err != nil {
 		return nil, err
 	}
-	return f.deriveUnder(f.under, []string{e.Name}, e.Qid), nil
+	under := f.under
+	if f.isRoot {
+		under = f.s.root.qid
+		if at := f.at.Load(); at != nil {
+			under = at.c.rootQid
+		}
+	}
+	return f.deriveUnder(under, []string{e.Name}, e.Qid), nil
 }
 
 // checkNames refuses names that must not be sent to a server.

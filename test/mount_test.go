@@ -368,3 +368,31 @@ func TestMountHasAJournalInEveryDirectory(t *testing.T) {
 		r.ok(os.Remove(filepath.Join(r.Path, "d/e"))) // a directory is empty in spite of it
 	})
 }
+
+// A mount namespace that was made while the mount was there keeps a copy of it;
+// the daemon must not wait for that for ever.
+func TestSignalEndsTheDaemonThoughAnotherNamespaceHasTheMount(t *testing.T) {
+	r := newRig(t, p9test.Embedded, "--exit-timeout", "100ms")
+	if os.Getuid() != 0 {
+		t.Skip("mount namespaces need root")
+	}
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	r.ok(cmd.Start())
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}()
+	r.await("the copy", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/mounts", cmd.Process.Pid))
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid))
+		return strings.Contains(string(b), r.Path) && strings.HasSuffix(exe, "sleep")
+	})
+	r.Signal(syscall.SIGTERM)
+	if status, err := r.Mounted.Wait(r.ctx); err != nil || status != 0 {
+		t.Errorf("exit status %d, %v", status, err)
+	}
+	if s := r.Stderr(); !strings.Contains(s, "another mount namespace") {
+		t.Errorf("stderr:\n%s", s)
+	}
+}

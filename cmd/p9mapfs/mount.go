@@ -184,7 +184,9 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
 		}
-		if busy = fsys.Unmount(); busy != nil {
+		if busy = unmount(fsys, time.Until(deadline)); errors.Is(busy, errElsewhere) {
+			fmt.Fprintf(os.Stderr, "p9mapfs: %s is unmounted, but %v; who uses it there loses it now\n", dir, busy)
+		} else if busy != nil {
 			// Programs still use it. The name goes, they keep what they have
 			// open until this process ends.
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -207,6 +209,22 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
 	}
 	return nil
+}
+
+var errElsewhere = errors.New("it is still mounted in another mount namespace, such as a container's")
+
+// unmount unmounts, and waits for the kernel to let go of the file system. It
+// keeps it as long as a mount namespace that was made meanwhile has a copy of the
+// mount: then the error is errElsewhere, after the time given, at least 1 s.
+func unmount(fsys *fusefs.FS, wait time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- fsys.Unmount() }() // ends with this process, if not before
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(max(wait, time.Second)):
+		return errElsewhere
+	}
 }
 
 func checkMountPoint(dir string) error {

@@ -31,11 +31,12 @@ type conn struct {
 }
 
 func newConn(t *tree, o Options, rw io.ReadWriteCloser) *conn {
-	return &conn{tree: t, options: o, rw: rw, in: bufio.NewReaderSize(rw, 128<<10), out: newReplies(rw)}
+	return &conn{tree: t, options: o, rw: rw, in: bufio.NewReaderSize(rw, 128<<10)}
 }
 
 // serve returns the error that ended the connection: io.EOF when the client closed it between messages.
 func (c *conn) serve(ctx context.Context) error {
+	c.out = newReplies(c.rw)
 	stop := context.AfterFunc(ctx, func() { c.rw.Close() })
 	defer func() {
 		c.out.close() // a client that has only ended its requests may read on

@@ -37,10 +37,7 @@ type hardLink struct {
 
 func newDialectU(msize uint32) *dialectU { return &dialectU{msize: msize} }
 
-const (
-	maxString = 1<<16 - 1 // also of a stat, bytes
-	fixedStat = 49        // what a stat has besides its strings' text
-)
+const maxString = 1<<16 - 1 // bytes
 
 const malformed = plan9.ProtocolError("malformed 9P2000.u message")
 
@@ -143,11 +140,8 @@ func wstatRequest(m []byte) ([]byte, error) {
 	if r.failed || len(r.b) > 0 || strings.Contains(s.Name+s.Uid+s.Gid+extension, "\x00") {
 		return nil, malformed
 	}
-	if extension != "" || uid != keep32 || gid != keep32 { // else it may be a null Twstat
+	if extension != "" || uid != keep32 || gid != keep32 { // else it may be a null Twstat; if too long, srv9p ends the connection
 		s.Uid += "\x00" + number(uid) + "\x00" + number(gid) + "\x00" + extension
-	}
-	if len(s.Name)+len(s.Uid)+len(s.Gid)+len(s.Muid) > maxString-fixedStat {
-		return nil, malformed
 	}
 	var err error
 	if f.Stat, err = s.Bytes(); err != nil {

@@ -2,8 +2,11 @@ package legacy9p_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -163,6 +166,36 @@ func TestWaitingReadDoesNotOutliveItsConnection(t *testing.T) {
 	p.c.Close() // the server's end is waited for when the test ends, and goleak looks
 	_, err := writer.WriteString("x")
 	check(t, err)
+}
+
+func TestServeReturnsWhenItsConnectionsHaveEnded(t *testing.T) {
+	dir := t.TempDir()
+	s, err := legacy9p.New(dir, legacy9p.Options{})
+	check(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	p := attached(t, l.Addr().String(), 8216)
+	for fid := range uint32(20) {
+		name := fmt.Sprint("fifo", fid)
+		check(t, unix.Mkfifo(filepath.Join(dir, name), 0o644))
+		writer, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
+		check(t, err)
+		defer writer.Close()
+		p.open(fid+1, plan9.OREAD|plan9.ORCLOSE, name)
+		r := tread(fid+1, 0, 100)
+		r.Tag = uint16(fid + 1)
+		p.send(r)
+	}
+	p.stat(0)
+	cancel()
+	check(t, <-ended)
+	if l, err := os.ReadDir(dir); len(l) > 0 || err != nil {
+		t.Error("files of ORCLOSE are still there:", l, err)
+	}
+	check(t, s.Close())
 }
 
 func TestVersionInterruptsAReadThatWaits(t *testing.T) {

@@ -1,8 +1,10 @@
 package legacy9p_test
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 
 	"9fans.net/go/plan9"
@@ -79,9 +81,11 @@ func TestBadMessageEndsOneConnectionOnly(t *testing.T) {
 		if _, err := io.WriteString(p.c, m); err != nil {
 			t.Fatal(err)
 		}
-		p.c.(*net.TCPConn).CloseWrite()
-		if f, err := plan9.ReadFcall(p.c); err == nil {
-			t.Errorf("%s: %v", name, f)
+		if name == "cut" {
+			p.c.(*net.TCPConn).CloseWrite()
+		}
+		if f, err := plan9.ReadFcall(p.c); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v, %v", name, f, err)
 		}
 	}
 	other.stat(0)
