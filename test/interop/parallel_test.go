@@ -120,7 +120,9 @@ func (r *rig) inParallel(work func(w int) error) {
 }
 
 // isPassing reports an error that is declared for Treaddir under passingNames.
-func isPassing(err error) bool { return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EAGAIN) }
+func isPassing(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EAGAIN)
+}
 
 // lifeOfAFile lists too; that may be ENOENT if names that pass are a reason for it.
 func (r *rig) lifeOfAFile(name string, passing bool) error {

@@ -151,13 +151,11 @@ var servers = []server{
 var plainLacks = map[capability]syscall.Errno{
 	symlinks: syscall.EPERM, shownLinks: syscall.ENOENT, hardLinks: syscall.EPERM, specialFiles: syscall.EPERM, devices: syscall.EPERM,
 	statfs: syscall.EOPNOTSUPP, xattrs: syscall.EOPNOTSUPP, locks: syscall.EOPNOTSUPP, rangeLocks: syscall.EOPNOTSUPP,
-	specialBits: syscall.EPERM, chown: syscall.EIO, setAtime: syscall.EIO,
+	specialBits: syscall.EPERM, chown: syscall.EPERM, setAtime: syscall.EPERM,
 	renameAcross: syscall.EXDEV, users: notJudged, owners: notJudged, anames: notJudged,
 }
 
 var plainAnswers = map[string]syscall.Errno{
-	"write to a fid open for reading": syscall.EIO, "read of a fid open for writing": syscall.EIO,
-	"read of a fid that is not open": syscall.EIO, "write to a fid that is not open": syscall.EIO,
 	"truncate of a directory": 0, "readlink of a file": syscall.EOPNOTSUPP, "readlink of a directory": syscall.EOPNOTSUPP,
 }
 
