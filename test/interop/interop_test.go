@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A testCase is run against every server.
 type testCase struct {
 	name  string
-	verbs string // T-messages that it is about, for the matrix
+	verbs string // T-messages that it is about, for the matrix; the first is the one that is refused
 	run   func(r *rig)
 
 	needs capability // without which the server refuses
@@ -73,18 +73,21 @@ func runServer(t *testing.T, s *server, m *matrix) {
 	var asked sync.Map // which declarations the cases looked at
 	ran := 0
 	for _, c := range cases {
-		began := time.Now()
+		var met []string // deviations
 		ok := t.Run(c.name, func(t *testing.T) {
 			ran++
 			r := newRig(t, s, p, session, dir, c.name)
 			r.asked = &asked
+			defer func() {
+				r.here.Range(func(what, _ any) bool { met = append(met, what.(string)); return true })
+			}()
 			if errno, lacking := s.lacks[c.needs]; lacking {
 				r.expectRefusal(c.refused(r), errno)
 				return
 			}
 			c.run(r)
 		})
-		m.add(s, c, ok, time.Since(began))
+		m.add(s, c, ok, met)
 	}
 	if ran < len(cases) || t.Failed() {
 		return

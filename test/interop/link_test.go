@@ -38,12 +38,16 @@ var linkCases = []testCase{
 	}, refused: func(r *rig) func() error {
 		return func() error { return ignore(r.top.Symlink(r.ctx, "link", "target", 0)) }
 	}},
-	{name: "readlink of what is no link is refused", verbs: "Treadlink", run: func(r *rig) {
+	{name: "readlink of what is no link is refused", verbs: "Treadlink", needs: readlink, run: func(r *rig) {
 		r.put("file", "")
 		r.wants(ignore(r.walk("file").Readlink(r.ctx)), syscall.EINVAL, "readlink of a file")
 		r.wants(ignore(r.top.Readlink(r.ctx)), syscall.EINVAL, "readlink of a directory")
+	}, refused: func(r *rig) func() error {
+		r.put("file", "")
+		f := r.walk("file")
+		return func() error { return ignore(f.Readlink(r.ctx)) }
 	}},
-	{name: "a symbolic link is removed and renamed, not what it says", verbs: "Tunlinkat Trenameat", needs: symlinks, run: func(r *rig) {
+	{name: "a symbolic link is removed and renamed, not what it says", verbs: "Tsymlink Tunlinkat Trenameat", needs: symlinks, run: func(r *rig) {
 		r.put("file", "content")
 		r.ok(os.Symlink("file", r.host("link")))
 		r.ok(r.top.Rename(r.ctx, "link", r.top, "link 2"))

@@ -77,7 +77,7 @@ var openCases = []testCase{
 			r.wants(err, syscall.EISDIR, "read of a directory's bytes")
 		}
 	}},
-	{name: "a file removed since the walk is not opened", verbs: "Tlopen", run: func(r *rig) {
+	{name: "a file removed since the walk is not opened", verbs: "Tunlinkat Tlopen", run: func(r *rig) {
 		r.put("file", "content")
 		f := r.walk("file")
 		r.ok(r.top.Unlink(r.ctx, "file", 0))

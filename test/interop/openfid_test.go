@@ -57,7 +57,7 @@ var openFidCases = []testCase{
 		r.put("new", "new content")
 		return func() error { return r.top.Rename(r.ctx, "new", r.top, "file") }
 	}},
-	{name: "an open fid goes on when its file is removed", verbs: "Tunlinkat Tread Twrite Tfsync Tgetattr Tsetattr", needs: afterUnlink, run: func(r *rig) {
+	{name: "an open fid goes on when its file is removed", verbs: "Tread Twrite Tunlinkat Tfsync Tgetattr Tsetattr", needs: afterUnlink, run: func(r *rig) {
 		f := r.create("file")
 		r.write(f, "content", 0)
 		r.ok(r.top.Unlink(r.ctx, "file", 0))

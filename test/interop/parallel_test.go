@@ -62,7 +62,7 @@ var parallelCases = []testCase{
 			}
 		}
 	}},
-	{name: "64 at once make, fill, rename, list and remove", verbs: "Tlcreate Twrite Trenameat Tunlinkat Treaddir", needs: removal, run: func(r *rig) {
+	{name: "64 at once make, fill, rename, list and remove", verbs: "Tunlinkat Tlcreate Twrite Trenameat Treaddir", needs: removal, run: func(r *rig) {
 		passing := r.deviates(passingNames) // asked here: it might not come to it
 		r.inParallel(func(w int) error {
 			for round := range 4 {

@@ -1,8 +1,10 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -10,7 +12,10 @@ import (
 	"p9mapfs/p9client"
 )
 
-const manyNames = 20_000
+const (
+	manyNames = 20_000
+	manyDir   = "many"
+)
 
 var readdirCases = []testCase{
 	{name: "readdir gives each name with its qid and type", verbs: "Treaddir", run: func(r *rig) {
@@ -59,8 +64,7 @@ var readdirCases = []testCase{
 		r.wants(err, syscall.EBADF, "readdir of a fid that is not open")
 	}},
 	{name: "readdir of 20000 names gives each once, again from the start, and from the middle", verbs: "Treaddir", run: func(r *rig) {
-		r.putMany()
-		d := r.openDir()
+		d := r.manyNames()
 		for range 2 {
 			r.onceEach(r.list(d, 1<<20), nil)
 		}
@@ -71,11 +75,10 @@ var readdirCases = []testCase{
 			r.ok(err)
 			head, off = append(head, l...), next
 		}
-		r.onceEach(append(head, r.listFrom(r.openDir(), off, 1<<16)...), nil)
+		r.onceEach(append(head, r.listFrom(r.manyNames(), off, 1<<16)...), nil)
 	}},
 	{name: "readdir while names come and go gives those that stay once", verbs: "Treaddir", run: func(r *rig) {
-		r.putMany()
-		d := r.openDir()
+		d := r.manyNames()
 		var l []p9client.Dirent
 		passing := r.deviates(passingNames)
 		step := func(off uint64) (uint64, bool) {
@@ -89,12 +92,16 @@ var readdirCases = []testCase{
 		}
 		// Every tenth name goes, an eleventh as many come, all through the listing.
 		churn := make(chan int)
+		path := func(kind string, i int) string {
+			return filepath.Join(r.export, manyDir, fmt.Sprintf("%s %05d", kind, i))
+		}
+		r.Cleanup(func() { r.ok(os.RemoveAll(filepath.Join(r.export, manyDir))) })
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for i := range churn {
-				os.Remove(r.host(fmt.Sprintf("name %05d", i*10%manyNames)))
-				os.WriteFile(r.host(fmt.Sprintf("passing %05d", i)), nil, 0o600)
-				os.Remove(r.host(fmt.Sprintf("passing %05d", i/2)))
+				os.Remove(path("name", i*10%manyNames))
+				os.WriteFile(path("passing", i), nil, 0o600)
+				os.Remove(path("passing", i/2))
 			}
 		})
 		off, end := uint64(0), false
@@ -122,13 +129,22 @@ var readdirCases = []testCase{
 	}},
 }
 
-// putMany makes the manyNames, all names of one file.
-func (r *rig) putMany() {
+// manyNames opens a directory of as many names, all of one file. The cases of a server share it, until one has changed it.
+func (r *rig) manyNames() *p9client.Fid {
 	r.Helper()
-	r.put("name 00000", "")
-	for i := 1; i < manyNames; i++ {
-		r.ok(os.Link(r.host("name 00000"), r.host(fmt.Sprintf("name %05d", i))))
+	dir := filepath.Join(r.export, manyDir)
+	name := func(i int) string { return filepath.Join(dir, fmt.Sprintf("name %05d", i)) }
+	if err := os.Mkdir(dir, 0o755); err == nil {
+		r.ok(os.WriteFile(name(0), nil, 0o644))
+		for i := 1; i < manyNames; i++ {
+			r.ok(os.Link(name(0), name(i)))
+		}
+	} else if !errors.Is(err, os.ErrExist) {
+		r.Fatal(err)
 	}
+	d := r.walkFrom(r.session.Root(), manyDir)
+	r.ok(d.Open(r.ctx, syscall.O_RDONLY|syscall.O_DIRECTORY))
+	return d
 }
 
 // list reads a whole directory in replies of at most count bytes.

@@ -29,6 +29,7 @@ type rig struct {
 	dir     string // the case's own, below it
 	top     *p9client.Fid
 	asked   *sync.Map // which declarations the cases looked at
+	here    sync.Map  // of them, the deviations that this case met
 }
 
 func newRig(t *testing.T, s *server, p peer, session *p9client.Session, export, caseName string) *rig {
@@ -84,6 +85,7 @@ func (r *rig) deviates(what string) bool {
 	_, ok := r.server.deviates[what]
 	if ok {
 		r.asked.Store(what, true)
+		r.here.Store(what, true)
 	}
 	return ok
 }

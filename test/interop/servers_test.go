@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"maps"
 	"syscall"
 	"testing"
 
@@ -12,6 +13,7 @@ type capability string
 
 const (
 	symlinks     capability = "symbolic links"
+	readlink     capability = "readlink"
 	shownLinks   capability = "symbolic links that are not followed"
 	hardLinks    capability = "hard links"
 	specialFiles capability = "fifos and sockets"
@@ -60,6 +62,7 @@ type server struct {
 	lacks         map[capability]syscall.Errno // and what p9client answers instead
 	answers       map[string]syscall.Errno     // to a situation, where Linux has another errno; 0 is success
 	deviates      map[string]string            // in what Linux does otherwise, and how
+	instead       map[string]string            // by T-message: what p9client sends or does to have its effect
 }
 
 // Situations that a case looks at and a server may declare in deviates.
@@ -111,13 +114,14 @@ var servers = []server{
 			"getattr of an open fid after its rename": syscall.ENOENT, "truncate of an open fid after its rename": syscall.ENOENT,
 			"getattr of a removed file": syscall.ENOENT, "truncate of a removed file": syscall.ENOENT,
 		},
+		instead: map[string]string{"Tunlinkat": "Tremove, when Twalk has told which kind it is"},
 		deviates: map[string]string{
 			mountPoints: "what is below another file system's root is ENOENT for Twalk, though Tlcreate makes files there",
 		},
 	},
-	{name: "legacy", dialect: "9P2000", start: kind(p9test.Legacy), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates},
-	{name: "legacy128", dialect: "9P2000", start: kind(p9test.Legacy128), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates},
-	{name: "legacyU", dialect: "9P2000.u", start: kind(p9test.LegacyU), lacks: unixLacks, answers: unixAnswers, deviates: unixDeviates},
+	{name: "legacy", dialect: "9P2000", start: kind(p9test.Legacy), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates, instead: plainInstead},
+	{name: "legacy128", dialect: "9P2000", start: kind(p9test.Legacy128), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates, instead: plainInstead},
+	{name: "legacyU", dialect: "9P2000.u", start: kind(p9test.LegacyU), lacks: unixLacks, answers: unixAnswers, deviates: unixDeviates, instead: unixInstead},
 	{
 		name: "ganesha", dialect: "9P2000.L", start: kind(p9test.Ganesha),
 		lacks: map[capability]syscall.Errno{devices: syscall.EINVAL},
@@ -149,20 +153,26 @@ var servers = []server{
 
 // What plain 9P2000 cannot say, as test/legacy9p speaks it.
 var plainLacks = map[capability]syscall.Errno{
-	symlinks: syscall.EPERM, shownLinks: syscall.ENOENT, hardLinks: syscall.EPERM, specialFiles: syscall.EPERM, devices: syscall.EPERM,
+	symlinks: syscall.EPERM, readlink: syscall.EOPNOTSUPP, shownLinks: syscall.ENOENT, hardLinks: syscall.EPERM, specialFiles: syscall.EPERM, devices: syscall.EPERM,
 	statfs: syscall.EOPNOTSUPP, xattrs: syscall.EOPNOTSUPP, locks: syscall.EOPNOTSUPP, rangeLocks: syscall.EOPNOTSUPP,
 	specialBits: syscall.EPERM, chown: syscall.EPERM, setAtime: syscall.EPERM,
 	renameAcross: syscall.EXDEV, users: notJudged, owners: notJudged, anames: notJudged,
 }
 
 var plainAnswers = map[string]syscall.Errno{
-	"truncate of a directory": 0, "readlink of a file": syscall.EOPNOTSUPP, "readlink of a directory": syscall.EOPNOTSUPP,
+	"truncate of a directory": 0,
 }
 
 var plainDeviates = map[string]string{
 	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
 	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
 	entryTypes: "a fifo is a file",
+}
+
+var plainInstead = map[string]string{
+	"Tlopen": "Topen", "Tlcreate": "Tcreate, when Twalk has told that the name is free", "Tmkdir": "Tcreate", "Tgetattr": "Tstat",
+	"Tsetattr": "Twstat", "Tfsync": "a Twstat that changes nothing", "Treaddir": "Tread of stat entries; an offset gone back to is read up to from the start",
+	"Tunlinkat": "Tremove, when Twalk has told which kind it is", "Trenameat": "Twstat of the name; what has the new name is set aside first",
 }
 
 // What 9P2000.u cannot say.
@@ -177,3 +187,11 @@ var unixDeviates = map[string]string{
 	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
 	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
 }
+
+var unixInstead = func() map[string]string {
+	m := maps.Clone(plainInstead)
+	maps.Copy(m, map[string]string{
+		"Tsymlink": "Tcreate with an extension", "Tlink": "Tcreate with an extension", "Tmknod": "Tcreate with an extension", "Treadlink": "Tstat",
+	})
+	return m
+}()
