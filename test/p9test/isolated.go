@@ -80,7 +80,7 @@ func runIsolated(name string, limit time.Duration) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), isolatedMark+"="+name)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 3 * time.Second // for the goroutines that SIGQUIT prints
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig:    syscall.SIGKILL, // what the child started gets SIGTERM from its end
 		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,

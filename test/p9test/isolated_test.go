@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,6 +55,8 @@ func TestIsolatedVictim(t *testing.T) {
 		t.Error("the child's own words")
 	case "hang":
 		<-make(chan struct{})
+	case "stop":
+		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}
 }
 
@@ -69,6 +72,7 @@ func TestIsolatedTellsWhatTheChildDid(t *testing.T) {
 		{"pass", "TestIsolatedVictim", "--- PASS: TestIsolatedVictim", time.Minute, false},
 		{"fail", "TestIsolatedVictim", "the child's own words", time.Minute, true},
 		{"hang", "TestIsolatedVictim", "goroutine ", time.Second, true},
+		{"stop", "TestIsolatedVictim", "", time.Second, true},
 		{"pass", "TestThatIsNotThere", "no tests to run", time.Minute, false},
 	} {
 		t.Run(test.fate+" "+test.name, func(t *testing.T) {
