@@ -3,6 +3,7 @@ package p9test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -36,8 +37,8 @@ const isolatedTime = 10 * time.Minute
 //	}
 //
 // The child is this test binary, for setns(2) of one thread of a Go process would leave the others behind. What follows the
-// first slash of -run goes to it, and -v, -skip and -short do. It ends before the parent's deadline, or is killed. Without root the
-// test is skipped, see the package comment.
+// first slash of -run goes to it, and -v, -skip and -short do. It ends before the parent's deadline, or is killed. Without root, or
+// CAP_SYS_ADMIN, the test is skipped, see the package comment.
 func Isolated(t *testing.T) bool {
 	t.Helper()
 	if strings.Contains(t.Name(), "/") {
@@ -58,6 +59,8 @@ func Isolated(t *testing.T) bool {
 	}
 	out, err := runIsolated(t.Name(), limit)
 	switch {
+	case errors.Is(err, syscall.EPERM): // it could not be started: processes end with other errors
+		missing(t, "network and mount namespaces need CAP_SYS_ADMIN")
 	case err != nil:
 		t.Errorf("p9test: in namespaces of its own: %v; it said:\n%s", err, out)
 	case strings.Contains(out, "--- SKIP: "+t.Name()+" "):
