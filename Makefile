@@ -37,6 +37,7 @@ check:
 unit:
 	P9TEST_MUST=$$([ "$$(id -u)" = 0 ] && echo 1) PATH="$$PATH:/usr/sbin:/sbin" \
 	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
+	$(GO) test -count=1 -run 'AllocateNothing$$' ./p9client
 
 bench:
 	$(GO) run ./test/bench

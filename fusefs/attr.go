@@ -141,7 +141,7 @@ func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
 	f.mu.Unlock()
 	f.pages.Invalidate(0, math.MaxInt64)
 	f.pages.SetEnd(size)
-	f.fsys.noticeLater(f, 0, 0)
+	f.fsys.noticeLater(notice{f: f, stale: true})
 	return old
 }
 

@@ -162,7 +162,7 @@ func (f *file) clunk() {
 // dropped is told that bytes the server never got are held no more.
 func (f *file) dropped(off, n int64) {
 	f.pages.Invalidate(off, n)
-	f.fsys.noticeLater(f, off, n)
+	f.fsys.noticeLater(notice{f: f, off: off, n: n})
 }
 
 func (f *file) writable() bool {

@@ -10,6 +10,7 @@ import (
 type notice struct {
 	f      *file
 	off, n int64
+	stale  bool          // only if the kernel has not been told yet of what f.stale counts
 	done   chan struct{} // closed afterwards, if not nil
 }
 
@@ -33,13 +34,20 @@ func (fsys *FS) notify() {
 	}
 }
 
+// tell does not ask twice because of one change: the kernel takes no attributes
+// from a reply to a question that it asked before a notice, and a reader who had
+// just asked for the new size would go on with the old one.
 func (fsys *FS) tell(n notice) {
 	fsys.mu.Lock()
 	node := n.f.node
 	fsys.mu.Unlock()
 	n.f.mu.Lock()
 	stale := n.f.stale
+	known := n.f.cleared == stale
 	n.f.mu.Unlock()
+	if n.stale && known {
+		return
+	}
 	if node != nil {
 		// ENOENT: the kernel does not know the inode any more.
 		if errno := node.NotifyContent(n.off, n.n); errno != 0 && errno != syscall.ENOENT {
@@ -57,10 +65,10 @@ func (fsys *FS) tell(n notice) {
 }
 
 // noticeLater has the notifier tell the kernel, without waiting for it.
-func (fsys *FS) noticeLater(f *file, off, n int64) {
+func (fsys *FS) noticeLater(n notice) {
 	fsys.wg.Go(func() {
 		select {
-		case fsys.notices <- notice{f: f, off: off, n: n}:
+		case fsys.notices <- n:
 		case <-fsys.ctx.Done():
 		}
 	})

@@ -8,26 +8,36 @@ import (
 
 // A call is one T-message and what came back for it.
 type call struct {
-	enc   encoder // the T-message without its payload
-	want  uint8   // type of the R-message
-	tag   uint16
-	data  []byte // of Tread: where the reader of the connection puts the payload
-	after func() // if not nil, called by the reader when the reply has come
+	enc    encoder // the T-message without its payload
+	want   uint8   // type of the R-message
+	tag    uint16
+	data   []byte // of Tread: where the reader of the connection puts the payload
+	newFid uint32 // of Twalk: the fid that it makes, if it is another
+	more   bool   // it stays in the outbox: others follow at once, and then push sends all
+	after  func() // if not nil, called when the request has ended, by its reply or Rflush
+
+	// Its way onto the connection.
+	kind           kind
+	bytes          int           // of data that it asks for or carries
+	turn           chan struct{} // capacity 1: the call has what it waited for
+	in             *line         // where it waits, with its neighbours
+	before, behind *call
 
 	// The reply, valid after done was told.
 	done  chan struct{} // capacity 1
 	n     int           // bytes of data that are valid
 	body  []byte        // of other replies, without the header
 	err   error
-	small [64]byte // room for short bodies
+	small [160]byte // room for short bodies, up to that of Rgetattr
 }
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1), turn: make(chan struct{}, 1)} }}
 
 // newCall begins a T-message.
 func newCall(typ uint8) *call {
 	cl := callPool.Get().(*call)
 	cl.want = typ + 1
+	cl.kind = kindOf(typ)
 	cl.enc.begin(typ)
 	return cl
 }
@@ -43,7 +53,7 @@ func (cl *call) free() {
 	if cap(cl.enc.b) > 4096 {
 		cl.enc.b = nil
 	}
-	*cl = call{enc: cl.enc, done: cl.done}
+	*cl = call{enc: cl.enc, done: cl.done, turn: cl.turn}
 	callPool.Put(cl)
 }
 

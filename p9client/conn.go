@@ -6,10 +6,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
-	maxCalls  = 256                    // requests in flight on a connection; Tflushes do not count
 	flushBit  = 0x8000                 // of a Tflush's tag: the rest is the tag that it flushes
 	probeTag  = noTag - 1              // of the watchdog's Tflush
 	flushWait = 400 * time.Millisecond // how long an interrupted caller waits for Rflush
@@ -26,16 +27,19 @@ type conn struct {
 	rootQid    Qid     // set before the session sees the connection
 	timeout    time.Duration
 	born       time.Time
-	tags       chan uint16   // those that are free, the longest unused first
 	lost       chan struct{} // closed when the connection is given up
 	wg         sync.WaitGroup
 	heard      atomic.Int64 // when bytes came last, UnixNano
 
-	pen chan struct{} // capacity 1: held by whoever writes to nc
-	now attempt       // guarded by pen
+	pen pen
 
 	mu       sync.Mutex // guards what follows
+	gate     gate
 	slots    [maxCalls]slot
+	penTaken bool   // somebody writes to nc, or is about to
+	outbox   outbox // small messages that wait for the pen
+	large    line   // calls that wait for it, with messages that are not small
+	adrift   int    // requests with a newFid that were given up and may still be obeyed
 	freeFids []uint32
 	fids     uint32
 	err      error // why it was lost
@@ -48,30 +52,49 @@ type slot struct {
 	flushing  bool // the answer to Tflush has not come yet
 	receiving bool // the reader of the connection is filling cl
 	giveUp    bool // the caller wants cl back although it is being filled
+	adrift    bool // it was given up and may still make newFid
 	want      uint8
+	kind      kind
+	bytes     int
+	newFid    uint32 // 0: none
 	since     time.Time
-	cl        *call // nil: nobody waits. Whoever makes it nil ends the call
-	after     func()
+	cl        *call  // nil: nobody waits. Whoever makes it nil ends the call
+	after     func() // called when it is not in flight any more
 }
 
 func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *conn {
 	c := &conn{
 		nc: nc, generation: generation, msize: msize, timeout: timeout, born: time.Now(),
-		tags: make(chan uint16, maxCalls), lost: make(chan struct{}), pen: make(chan struct{}, 1),
+		lost: make(chan struct{}), pen: pen{work: make(chan struct{}, 1)},
 	}
-	for tag := range uint16(maxCalls) {
-		c.tags <- tag
-	}
+	c.gate.init()
+	limitUnsent(nc)
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
 		}
 	}
-	c.now.fn = c.now.write
+	c.pen.now.fn = c.pen.now.write
 	c.heard.Store(time.Now().UnixNano())
 	c.wg.Go(c.read)
+	c.wg.Go(c.writeWhatWaits)
 	c.wg.Go(c.watch)
 	return c
+}
+
+// maxUnsent is how many bytes may wait in the socket of a TCP connection, besides
+// those that are on their way: what is there is ahead of every small message. Its
+// buffer alone could hold megabytes.
+const maxUnsent = 256 << 10
+
+func limitUnsent(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		if raw, err := t.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+			})
+		}
+	}
 }
 
 // lose gives the connection up. It is closed with a reset: what a stalled server
@@ -84,10 +107,14 @@ func (c *conn) lose(cause error) {
 	}
 	c.err = cause
 	close(c.lost)
-	var orphans []*call
+	var unsent, orphans []*call
 	for i := range c.slots {
 		if s := &c.slots[i]; s.cl != nil && !s.receiving { // else the reader ends it
-			orphans = append(orphans, s.cl)
+			if c.outbox.remove(uint16(i)) {
+				unsent = append(unsent, s.cl)
+			} else {
+				orphans = append(orphans, s.cl)
+			}
 			s.cl = nil
 		}
 	}
@@ -96,8 +123,20 @@ func (c *conn) lose(cause error) {
 		l.SetLinger(0)
 	}
 	c.nc.Close()
+	for _, cl := range unsent {
+		cl.end(&lostError{cause: cause, unsent: true})
+	}
 	for _, cl := range orphans {
 		cl.end(&lostError{cause: cause})
+	}
+}
+
+func (c *conn) isLost() bool {
+	select {
+	case <-c.lost:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -141,6 +180,6 @@ func (c *conn) freeFid(fid uint32) {
 // freeTagLocked gives the tag back unless an answer is still to come.
 func (c *conn) freeTagLocked(tag uint16) {
 	if s := &c.slots[tag]; !s.inFlight && !s.flushing {
-		c.tags <- tag
+		c.gate.exit(tag, s.kind, s.bytes)
 	}
 }

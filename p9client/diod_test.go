@@ -20,7 +20,12 @@ import (
 	"p9mapfs/p9client"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(memoryEnv); path != "" {
+		serveMemory(path)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // startDiod serves a new directory and returns it, with a session on it and a
 // function that kills and starts the server again.

@@ -55,6 +55,8 @@ func (f *Fid) Link(ctx context.Context, target *Fid, elem string) error {
 	if err := f.checkNames(op, elem); err != nil {
 		return err
 	}
+	target.pins.Add(1)
+	defer target.pins.Add(-1)
 	return f.once(ctx, op, func(at *standing) error {
 		to, err := target.stand(ctx)
 		if err == nil && to.c != at.c {
@@ -116,6 +118,8 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	if err := f.checkNames(op, oldElem, newElem); err != nil {
 		return err
 	}
+	ctx, done := f.renaming(ctx, oldElem, dir)
+	defer done()
 	src, known := f.childQid(oldElem)
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)

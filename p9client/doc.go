@@ -31,6 +31,30 @@
 // opened again on each new connection when it is first used there; what is found
 // must have the same qid.path and type, or the call fails with ESTALE.
 //
+// # Fids on the wire
+//
+// After a reconnect a fid that nobody uses costs nothing. Those that are used are
+// walked again side by side, as many at a time as half of the tags allow; fids that
+// are open do not stand in that line, so what writes dirty bytes back comes first.
+// What was found again stays so for as long as the connection, and a call that only
+// stood in line when the next one was lost goes on waiting there.
+//
+// Options.MaxFids bounds how many fids have a number on the connection; a few more
+// have one while requests are under way. When they become too many, one that is not
+// open, not in use and was not used lately is clunked on the wire. It stays valid,
+// and is walked again when it is used, as after a reconnect. The root, fids that
+// are open, and those of removed files that could not be found again keep their
+// numbers and count. If they alone are too many, the bound is exceeded, and the
+// others keep at most 64 numbers, or MaxFids/4.
+//
+// Servers that know a fid by its path lose it when the file is renamed, and one
+// without a number is looked for by its path. A rename that the server has obeyed
+// and not yet answered is therefore waited for, by requests on fids below it that
+// meet ENOENT or ESTALE, at most Options.RequestTimeout; they are then sent again.
+//
+// A path of more than 16 names takes several Twalks; from a directory on the way
+// that has been found again, and whose fid is not open, it takes fewer.
+//
 // # What a lost connection means to a call
 //
 //   - Reads and other requests that may be repeated (Tread, Tgetattr, Twalk,
@@ -45,9 +69,13 @@
 //     (Tlcreate, Tmkdir, Trenameat, Tunlinkat, ...) is looked for where one look
 //     tells; else the call fails with EIO and says "ambiguous". A Trenameat was
 //     obeyed if the old name is gone and the new one has its qid; a Tlink if the
-//     name, which was not there before, has the target's.
+//     name, which was not there before, has the target's. A request that is sent
+//     again and then meets EEXIST or ENOENT is looked for once more: a server may
+//     have obeyed it from its buffers after the first look.
 //   - A request under which 16 connections in a row are lost at once, or by replies
-//     that make no sense, fails: it is itself the likely reason.
+//     that make no sense, fails: it is itself the likely reason. Losses before it
+//     was sent do not count.
+//   - Session.Close ends every call with ENOTCONN, and those that are made later.
 //
 // If the root has another qid after a reconnect, the server shows another tree,
 // say because its disk is not mounted yet. Fids from below the old root are ESTALE
@@ -63,6 +91,28 @@
 // a Twrite. A tag is used again when the reply has come or Rflush says that none
 // will, and no Tflush of it is unanswered.
 //
+// # Many requests at once
+//
+// 512 requests may be in flight: 256 Treads and 128 Twrites, for at most 32 MiB of
+// data each, and 128 others. More wait, each kind in a line of its own. A message of
+// at most 4 KiB goes out before larger ones that wait, and a larger one waits for
+// what small ones have gathered once, so at most two large messages are written
+// before a small one. The socket is not given much more than it can send. What the
+// server has been asked for before is its own affair: it may answer that first.
+//
+// No order of requests on the wire is promised, but that a Tflush follows what it
+// flushes and a Tclunk what may still make the fid. Who needs an order waits for the
+// reply.
+//
+// # Silent servers
+//
+// A connection on which no byte has come for Options.RequestTimeout while a request
+// was in flight is lost. Halfway the server is probed, by the flush of a request
+// that does not exist; a request may take for ever while probes or other requests
+// are answered. On an idle connection the server is probed every RequestTimeout
+// and has half of that to answer, so a peer that vanished is noticed after one and
+// a half, at the latest.
+//
 // # Hostile servers
 //
 // Lengths, counts, tags and types are checked before they are used; no reply
@@ -72,22 +122,28 @@
 //
 // # Limits
 //
+// A fid that has no number, after a reconnect or for MaxFids, is found by its path.
+// If another client has renamed the file, it is ESTALE, where on servers of the
+// Unix kind a fid with a number would still work; so is a fid that had lost its
+// number before its file was removed by this session.
+//
 // Tauth is not spoken.
 //
 // # Locks
 //
 //	Fid.busy            held while the fid is walked or opened on a connection
-//	    Session.mu      the present connection, link state, the tree of names
-//	    conn.pen        the writing side of the socket
-//	    conn.mu         calls by tag, free tags and fid numbers
+//	    numbers.mu      which fids have numbers; tries the busy of others, never waits
+//	        Session.mu  the present connection, link state, the tree of names
+//	    conn.mu         calls by tag, who waits for what, free fid numbers
 //
 // Fid.busy is held across I/O: those who want the same fid have to wait for that
-// anyway, and can be interrupted. So can those who want conn.pen, a channel, which
-// is held while writing to the socket. No other lock is held across I/O.
+// anyway, and can be interrupted. No other lock is held across I/O. The pen, the
+// right to write to the socket, is passed on under conn.mu; who waits for it can be
+// interrupted too.
 //
 // # Goroutines
 //
-// A session has one that dials; each connection has one that reads and one that
-// watches the clock, and one each time that a Tclunk has to wait or that the rest
-// of an interrupted caller's message is written. Session.Close joins them all.
+// A session has one that dials; each connection has one that reads, one that writes
+// what does not fit into the socket at once, one that watches the clock, and one
+// each time that a Tclunk has to wait. Session.Close joins them all.
 package p9client

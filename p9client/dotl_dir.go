@@ -149,6 +149,7 @@ func (d dotL) walkAttr(ctx context.Context, c *conn, from, newfid uint32, names 
 	}
 	cl := newCall(twalkgetattr)
 	cl.enc.walk(from, newfid, names)
+	cl.newFid = newfid
 	err = c.ask(ctx, cl, func(d *decoder) {
 		valid := d.u64()
 		a = d.attrFields()

@@ -9,6 +9,7 @@ func (dotL) xattrwalk(ctx context.Context, at *standing, name string) (num uint3
 	cl := newCall(txattrwalk)
 	cl.enc.u32(at.num)
 	cl.enc.u32(num)
+	cl.newFid = num
 	cl.enc.str(name)
 	if err = at.c.ask(ctx, cl, func(d *decoder) { size = d.u64() }); err != nil {
 		at.c.nofid(ctx, num)

@@ -41,6 +41,7 @@ func (e *Error) Disconnected() bool { return e.lost }
 type lostError struct {
 	cause  error
 	unsent bool // nothing of the call was written to the socket
+	tried  bool // but something before it that belongs to it was
 }
 
 func (e *lostError) Error() string { return "connection lost: " + e.cause.Error() }

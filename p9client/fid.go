@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // A Fid is a file of the session, walked to and perhaps opened. Its methods may
@@ -25,6 +24,13 @@ type Fid struct {
 	flags   uint32 // of the open, less those that act once
 	clunked atomic.Bool
 	left    []standing // guarded by busy: numbers that calls may still use
+
+	iounit atomic.Uint32 // of the last connection, while at is nil
+
+	pins atomic.Int32 // calls that use at of a fid which is not open; see giveUp
+	used atomic.Bool  // since numbers.hand came by
+	slot int          // guarded by numbers.mu: place in its list, from 1; 0: in none
+	kept bool         // guarded by numbers.mu: in which list
 }
 
 // A standing is what a fid is on one connection.
@@ -32,6 +38,7 @@ type standing struct {
 	c      *conn
 	num    uint32
 	iounit uint32
+	opened bool // and so the number stays until the Clunk
 
 	// Of a fid that is not open: the path it was walked, and the session's count
 	// of moves when that was last known to be right. Servers that know a fid by
@@ -43,7 +50,7 @@ type standing struct {
 }
 
 func openStanding(c *conn, num, iounit uint32, moves uint64) *standing {
-	return &standing{c: c, num: num, iounit: iounit, moves: moves, dir: &dirCursor{busy: make(chan struct{}, 1)}}
+	return &standing{c: c, num: num, iounit: iounit, opened: true, moves: moves, dir: &dirCursor{busy: make(chan struct{}, 1)}}
 }
 
 // Qid returns the qid that the server gave when the fid was walked or opened.
@@ -65,7 +72,11 @@ func (f *Fid) MaxIO() int {
 	if at := f.at.Load(); at != nil {
 		return at.maxIO()
 	}
-	return int(f.s.Msize()) - ioHeaderLen
+	n := int(f.s.Msize()) - ioHeaderLen
+	if iounit := f.iounit.Load(); iounit > 0 {
+		n = min(n, int(iounit))
+	}
+	return n
 }
 
 func (at *standing) maxIO() int {
@@ -76,19 +87,68 @@ func (at *standing) maxIO() int {
 	return n
 }
 
+// take gives a new fid the number that was walked or created for it.
+func (f *Fid) take(at *standing) {
+	f.at.Store(at)
+	f.s.numbers.add(f, at)
+	f.lead(at.c)
+}
+
 // stand returns the fid's standing on the present connection, walking and
-// opening it again if need be.
+// opening it again if need be. Those who use a fid that is not open pin it
+// first; if nobody has, it keeps its number from now on.
 func (f *Fid) stand(ctx context.Context) (*standing, error) {
 	c, err := f.s.use(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.standOn(ctx, c)
+	for tries := 0; ; tries++ {
+		at, err := f.standOn(ctx, c)
+		switch {
+		case f.overtaken(ctx, at, err) && tries < maxMoves:
+		case err == nil && !at.opened && !f.isRoot && f.pins.Load() == 0:
+			f.pins.Add(1) // and look again
+		default:
+			return at, err
+		}
+	}
+}
+
+// maxMoves is how many renames that overtake a request on a fid it follows.
+const maxMoves = 8
+
+// on runs a request with the fid's standing on c: again if the server does not know
+// the file because the session has renamed it, or what is above it, meanwhile.
+func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error) error {
+	if at := f.at.Load(); at != nil && at.opened && at.c == c {
+		return request(at)
+	}
+	if !f.isRoot {
+		f.pins.Add(1)
+		defer f.pins.Add(-1)
+		if !f.used.Load() {
+			f.used.Store(true)
+		}
+	}
+	for tries := 0; ; tries++ {
+		at, err := f.standOn(ctx, c)
+		if err == nil {
+			err = request(at)
+		}
+		if !f.overtaken(ctx, at, err) || tries == maxMoves {
+			return err
+		}
+	}
+}
+
+// overtaken reports whether err may be due to a rename under way.
+func (f *Fid) overtaken(ctx context.Context, at *standing, err error) bool {
+	return at != nil && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESTALE)) && f.strayed(ctx, at)
 }
 
 func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	at := f.at.Load()
-	if at != nil && at.c == c && (f.isRoot || at.moves == f.s.moves.Load()) {
+	if at != nil && at.c == c && (f.isRoot || at.opened || at.moves == f.s.moves.Load()) {
 		return at, nil
 	}
 	if f.isRoot {
@@ -105,13 +165,20 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	return f.standAgain(ctx, c)
+}
+
+// standAgain is standOn with busy held, for a fid that has no number on c, or
+// perhaps not that of its path. If it is not found, at tells where it was not.
+func (f *Fid) standAgain(ctx context.Context, c *conn) (at *standing, err error) {
 	moves := f.s.moves.Load()
 	f.s.mu.Lock()
 	path, ok := f.name.pathLocked()
 	f.s.mu.Unlock()
+	at = &standing{c: c, path: strings.Join(path, "/"), moves: moves}
 	old := f.at.Load()
 	if old != nil && old.c == c {
-		if f.open || !ok || old.path == strings.Join(path, "/") {
+		if f.open || !ok || old.path == at.path {
 			same := *old
 			same.moves = moves
 			f.at.Store(&same)
@@ -124,17 +191,23 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 	if !ok {
 		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
 	}
-	num, qid, err := c.walk(ctx, c.root, path)
+	if !f.open {
+		release, err := f.s.queue(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	num, qid, err := f.walkAgain(ctx, c, path)
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
+		return at, &Error{Errno: syscall.ESTALE, Ename: "the file is not there any more"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	at = &standing{c: c, num: num, path: strings.Join(path, "/"), moves: moves}
 	if len(path) > 0 && !qid.same(f.qid) {
 		c.clunk(num)
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
+		return at, &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
 	}
 	if f.open {
 		_, iounit, err := c.say.open(ctx, c, num, f.flags)
@@ -144,101 +217,42 @@ func (f *Fid) standOn(ctx context.Context, c *conn) (*standing, error) {
 		}
 		at = openStanding(c, num, iounit, moves)
 	}
+	at.num, at.opened = num, f.open
+	f.take(at)
 	if old != nil && old.c == c {
-		f.left = append(f.left, *old)
+		f.retire(old, 1)
 	}
-	f.at.Store(at)
 	return at, nil
 }
 
-// maxStrikes is how many connections in a row may be lost under a request, each
-// at once or by a reply that makes no sense, before the request itself is taken
-// for the reason and its caller is told. Other losses, and servers that cannot be
-// reached, do not count: those who wait are bounded by the hold time.
-const maxStrikes = 16
-
-// do runs a request on the fid, again on the next connection if this one is lost
-// and the context lets it wait.
-func (f *Fid) do(ctx context.Context, op string, request func(at *standing) error) error {
-	_, noWait := ctx.Value(holdKey{}).(hold)
-	var lostSince time.Time
-	for strikes := 0; ; {
-		c, err := f.s.use(ctx)
-		if err == nil {
-			var at *standing
-			if at, err = f.standOn(ctx, c); err == nil {
-				err = request(at)
-			}
-		}
-		if err == nil {
-			return nil
-		}
-		var verdict *Error // of the hold time, if it says lost
-		if !isLost(err) || noWait || c == nil || errors.As(err, &verdict) {
-			return fail(op, f.Path(), err)
-		}
-		if lostSince.IsZero() {
-			lostSince = time.Now()
-		}
-		if hold := f.s.o.HoldTimeout; hold > 0 && time.Since(lostSince) > hold {
-			return &Error{Op: op, Path: f.Path(), Errno: syscall.ETIMEDOUT, Ename: err.Error(), lost: true}
-		}
-		if time.Since(c.born) >= f.s.o.BackoffMax && !errors.Is(err, syscall.EPROTO) {
-			strikes = 0
-		} else if strikes++; strikes == maxStrikes {
-			return fail(op, f.Path(), err)
-		}
+// retire gives up a number that the fid had, with busy held; later, if calls may
+// still use it. pins is how many of them the caller has.
+func (f *Fid) retire(old *standing, pins int32) {
+	f.left = append(f.left, *old)
+	if f.pins.Load() > pins {
+		return
 	}
+	for _, at := range f.left {
+		at.c.clunk(at.num)
+	}
+	f.left = nil
 }
-
-// once is do for requests that change the tree: it is repeated only if nothing
-// of it was sent, or if happened tells that it was not obeyed. happened looks what
-// became of a request that was perhaps obeyed before the connection was lost.
-func (f *Fid) once(ctx context.Context, op string, request func(at *standing) error, happened func(ctx context.Context) (fate, error)) error {
-	doubt := false
-	err := f.do(ctx, op, func(at *standing) error {
-		if doubt {
-			switch was, err := happened(ctx); {
-			case err != nil:
-				return err
-			case was == obeyed:
-				return nil
-			case was == unknown:
-				return &Error{Errno: syscall.EIO, Ename: "ambiguous: the connection was lost while the request was under way, and it cannot be told whether the server obeyed it"}
-			}
-			doubt = false
-		}
-		err := request(at)
-		var l *lostError
-		if errors.As(err, &l) && !l.unsent {
-			doubt = true
-		}
-		return err
-	})
-	return err
-}
-
-// A fate is what became of a request that was not answered.
-type fate int
-
-const (
-	unknown fate = iota
-	obeyed
-	not
-)
 
 // Clunk gives the fid up. The server is told without waiting for its answer.
 func (f *Fid) Clunk() {
 	if f.isRoot || f.clunked.Swap(true) {
 		return
 	}
-	if at := f.at.Load(); at != nil {
+	if at := f.s.numbers.remove(f); at != nil {
 		at.c.clunk(at.num)
 	}
 	for _, at := range f.left {
 		at.c.clunk(at.num)
 	}
 	f.s.mu.Lock()
+	if f.name.fid == f {
+		f.name.fid = nil
+	}
 	f.name.releaseLocked()
 	f.s.mu.Unlock()
 }
@@ -254,15 +268,31 @@ func (f *Fid) Replace(ctx context.Context, by *Fid) bool {
 	case <-ctx.Done():
 		return false
 	}
-	f.s.mu.Lock()
-	defer f.s.mu.Unlock()
-	if _, ok := f.name.pathLocked(); ok || f.isRoot {
+	if f.isRoot || !f.swapNames(by) {
 		return false
 	}
-	f.name, by.name = by.name, f.name
-	if !f.open {
-		by.at.Store(f.at.Swap(by.at.Load()))
+	if f.open {
+		return true
 	}
+	if old := f.s.numbers.give(f, by); old != nil {
+		f.retire(old, 0)
+	}
+	return true
+}
+
+// swapNames gives f the name of by, and by the removed one that f has.
+func (f *Fid) swapNames(by *Fid) bool {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if !f.name.goneLocked() {
+		return false
+	}
+	for _, x := range []*Fid{f, by} {
+		if x.name.fid == x {
+			x.name.fid = nil
+		}
+	}
+	f.name, by.name = by.name, f.name
 	return true
 }
 
@@ -276,6 +306,9 @@ var atOnceOnly = func() context.Context {
 // clunk sends a Tclunk that nobody waits for. The number is free when the answer
 // has come, whatever it is.
 func (c *conn) clunk(num uint32) {
+	if c.whenItEnds(num, func() { c.clunk(num) }) {
+		return
+	}
 	if err := c.sendClunk(atOnceOnly, num); err != nil && !isLost(err) {
 		c.spawn(func() { c.sendClunk(context.Background(), num) }) // until there is room, or the loss
 	}

@@ -54,8 +54,8 @@ func (c *conn) waitAll(ctx context.Context, calls []*call) {
 
 // interrupt is wait after the end of ctx: until fctx ends too.
 func (c *conn) interrupt(ctx, fctx context.Context, cl *call) (answered bool, err error) {
-	if c.beginFlush(cl) {
-		c.flush(fctx, cl.tag)
+	if c.flush(cl) {
+		return false, context.Cause(ctx)
 	}
 	select {
 	case <-cl.done:
@@ -75,31 +75,32 @@ func ended(ctx context.Context, cl *call) (answered bool, err error) {
 	return true, cl.err
 }
 
-// beginFlush keeps the tag of cl from being used again before the answer to a
-// Tflush. It reports false if there is nothing to flush.
-func (c *conn) beginFlush(cl *call) bool {
+// flush sends a Tflush of cl's tag, which is not used again before the answer to
+// it. A request that was not written yet is taken back instead, and flush reports
+// true.
+func (c *conn) flush(cl *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &c.slots[cl.tag]
 	if s.cl != cl || s.flushing || c.err != nil {
 		return false
 	}
+	if c.outbox.remove(cl.tag) {
+		s.cl, s.inFlight = nil, false
+		c.freeTagLocked(cl.tag)
+		return true
+	}
 	s.flushing = true
-	return true
+	c.sendFlushLocked(cl.tag, cl.tag|flushBit)
+	return false
 }
 
-// flush sends the Tflush for which beginFlush has made room.
-func (c *conn) flush(ctx context.Context, tag uint16) {
+func (c *conn) sendFlushLocked(oldtag, tag uint16) {
 	var e encoder
 	e.begin(tflush)
-	e.u16(tag)
-	e.finish(tag|flushBit, 0)
-	if begun, _ := c.write(ctx, e.b, nil); !begun {
-		c.mu.Lock()
-		c.slots[tag].flushing = false
-		c.freeTagLocked(tag)
-		c.mu.Unlock()
-	}
+	e.u16(oldtag)
+	e.finish(tag, 0)
+	c.postLocked(tag, e.b, nil)
 }
 
 // flushed takes the answer to a Tflush. Only Rflush means that no reply will
@@ -109,21 +110,43 @@ func (c *conn) flushed(tag uint16, typ uint8) error {
 		return protocolError("reply of type %d to a Tflush", typ)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if tag >= maxCalls || !c.slots[tag].flushing {
+	if tag >= maxCalls || !c.slots[tag].flushing || c.outbox.has(tag|flushBit) {
+		c.mu.Unlock()
 		return protocolError("reply to a Tflush of tag %d, which was not sent", tag)
 	}
 	s := &c.slots[tag]
 	s.flushing = false
-	if typ == tflush+1 && s.inFlight {
-		s.inFlight = false
-		if cl := s.cl; cl != nil {
-			s.cl = nil
-			cl.end(errFlushed)
+	if typ != tflush+1 || !s.inFlight {
+		c.freeTagLocked(tag)
+		c.mu.Unlock()
+		return nil
+	}
+	cl := s.cl
+	s.cl = nil
+	after := c.endedLocked(tag)
+	c.mu.Unlock()
+	if cl != nil {
+		cl.end(errFlushed)
+	}
+	if after != nil {
+		after()
+	}
+	return nil
+}
+
+// whenItEnds calls f when the request that may still make the fid num has ended.
+// It reports false if there is none: a Tclunk that the server obeys before a Twalk
+// would leave the number to two files.
+func (c *conn) whenItEnds(num uint32, f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := 0; c.adrift > 0 && i < maxCalls; i++ {
+		if s := &c.slots[i]; s.adrift && s.newFid == num {
+			s.after = f
+			return true
 		}
 	}
-	c.freeTagLocked(tag)
-	return nil
+	return false
 }
 
 // abandon takes cl back from the connection: its reply will be dropped. unsent
@@ -143,9 +166,13 @@ func (c *conn) abandon(cl *call, unsent bool) bool {
 		return false
 	}
 	s.cl = nil
-	if unsent {
+	switch {
+	case unsent:
 		s.inFlight = false
 		c.freeTagLocked(cl.tag)
+	case s.newFid != 0:
+		s.adrift = true
+		c.adrift++
 	}
 	return true
 }

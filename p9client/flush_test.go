@@ -1,19 +1,21 @@
 package p9client
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
 
 // idle tells whether every tag is free.
-func idle(c *conn) func() bool { return func() bool { return len(c.tags) == maxCalls } }
+func idle(c *conn) func() bool { return func() bool { return freeTags(c) == maxCalls } }
+
+func freeTags(c *conn) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gate.n
+}
 
 // flush(5): a tag that was flushed is not used again before Rflush, also if the
 // reply came.
@@ -30,11 +32,11 @@ func TestTagWaitsForRflush(t *testing.T) {
 		t.Fatalf("not a Tflush of its own tag: %+v", f)
 	}
 	srv.Write(frame(tgetattr+1, m.tag)) // late reply; Rflush is still owed
-	if err := within(t, time.Second, done); err != nil {
+	if err := within(t, 3*time.Second, done); err != nil {
 		t.Errorf("a reply that came before Rflush counts, got %v", err)
 	}
-	if len(c.tags) != maxCalls-1 {
-		t.Errorf("%d tags are free", len(c.tags))
+	if freeTags(c) != maxCalls-1 {
+		t.Errorf("%d tags are free", freeTags(c))
 	}
 	for range 2 * maxCalls {
 		go func() { done <- getattr(t.Context(), c) }()
@@ -43,7 +45,7 @@ func TestTagWaitsForRflush(t *testing.T) {
 			t.Fatalf("tag %d is used again while its Tflush is unanswered", n.tag)
 		}
 		srv.Write(frame(tgetattr+1, n.tag))
-		within(t, time.Second, done)
+		within(t, 3*time.Second, done)
 	}
 	srv.Write(frame(tflush+1, f.tag))
 	eventually(t, "the tag is free", idle(c))
@@ -58,7 +60,7 @@ func TestLateRflushFreesTheTag(t *testing.T) {
 	recv(t, srv)
 	cancel()
 	f := recv(t, srv)
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	srv.Write(frame(tflush+1, f.tag))
@@ -79,132 +81,76 @@ func TestErrorToTflushKeepsTheTag(t *testing.T) {
 	cancel()
 	f := recv(t, srv)
 	srv.Write(frame(rlerror, f.tag, 5, 0, 0, 0))
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if len(c.tags) != maxCalls-1 {
+	if freeTags(c) != maxCalls-1 {
 		t.Error("the tag is free before the reply")
 	}
 	srv.Write(frame(tgetattr+1, m.tag))
 	eventually(t, "the tag is free", idle(c))
 }
 
-func TestCancelInTheMiddleOfAnRread(t *testing.T) {
+// flush(5): after Rflush no reply comes. A server that sends one all the same
+// cannot be told from one that answers another request.
+func TestReplyAfterRflushEndsTheConnection(t *testing.T) {
 	t.Parallel()
-	for _, got := range []int{0, 2, 4, 500} { // bytes of the body
-		t.Run(fmt.Sprint(got), func(t *testing.T) {
-			t.Parallel()
-			c, srv := rig(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			buf := make([]byte, 1000)
-			go func() {
-				cl := newCall(tread)
-				cl.data = buf
-				_, err := c.rpc(ctx, cl, nil)
-				done <- err
-			}()
-			m := recv(t, srv)
-			full := frame(tread+1, m.tag, append([]byte{0xe8, 3, 0, 0}, bytes.Repeat([]byte{7}, 1000)...)...)
-			srv.Write(full[:headerLen+got])
-			cancel()
-			f := recv(t, srv)
-			if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
-				t.Error(err)
-			}
-			clear(buf)
-			srv.Write(full[headerLen+got:])
-			srv.Write(frame(tflush+1, f.tag))
-			eventually(t, "the tag is free", idle(c))
-			if !bytes.Equal(buf, make([]byte, 1000)) {
-				t.Error("the buffer was written to after its call had ended")
-			}
-			go func() { done <- getattr(t.Context(), c) }() // and the connection lives
-			srv.Write(frame(tgetattr+1, recv(t, srv).tag))
-			if err := within(t, time.Second, done); err != nil {
-				t.Error(err)
-			}
-
-		})
-	}
-}
-
-func TestCancelWhileTheServerReadsNothing(t *testing.T) {
-	t.Parallel()
-	c, srv := rig(t)
+	c, srv := socketRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 2)
-	for range 2 { // one in the middle of writing, one that waits for it
-		go func() { done <- getattr(ctx, c) }()
-	}
-	eventually(t, "both have tags", func() bool { return len(c.tags) == maxCalls-2 })
+	done, other := make(chan error, 1), make(chan error, 1)
+	go func() { done <- getattr(ctx, c) }()
+	m := recv(t, srv)
+	go func() { other <- getattr(t.Context(), c) }()
+	recv(t, srv)
 	cancel()
-	for range 2 {
-		if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
+	srv.Write(frame(tflush+1, recv(t, srv).tag))
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
-	eventually(t, "their tags are free, for nothing was sent", idle(c))
-	go func() { done <- getattr(t.Context(), c) }()
-	srv.Write(frame(tgetattr+1, recv(t, srv).tag))
-	if err := within(t, time.Second, done); err != nil {
+	srv.Write(frame(tgetattr+1, m.tag))
+	if err := within(t, 3*time.Second, other); !isLost(err) || !errors.Is(err, syscall.EPROTO) {
 		t.Error(err)
 	}
 }
 
-// socketRig is rig with a unix socket, which has a buffer and takes writev.
-func socketRig(t *testing.T) (*conn, net.Conn) {
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	a, err := net.Dial("unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rigOn(t, a, b)
-}
-
-// A Twrite of which a part was sent is completed from a copy: its caller may use
-// the payload for something else, and the frames after it stay whole.
-func TestCancelInTheMiddleOfATwrite(t *testing.T) {
+// A reply, or an Rflush, to what is still waiting to be sent makes no sense.
+func TestRepliesToWhatWasNotSentEndTheConnection(t *testing.T) {
 	t.Parallel()
-	c, srv := socketRig(t)
-	c.msize = 1 << 24
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	p := bytes.Repeat([]byte{7}, 8<<20)
-	go func() {
-		cl := newCall(twrite)
-		_, err := c.rpc(ctx, cl, p)
-		done <- err
-	}()
-	first := make([]byte, 1000)
-	io.ReadFull(srv, first) // so it has begun
-	cancel()
-	if err := within(t, time.Second, done); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	for name, lie := range map[string]func(small, large, oldtag uint16) []byte{
+		"small": func(small, _, _ uint16) []byte { return frame(tgetattr+1, small) },
+		"large": func(_, large, _ uint16) []byte { return frame(twrite+1, large, le32(0)...) },
+		"flush": func(_, _, oldtag uint16) []byte { return frame(tflush+1, oldtag|flushBit) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, srv := socketRig(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 4)
+			go func() { done <- getattr(ctx, c) }()
+			flushed := recv(t, srv).tag
+			fill(t, c, done) // tags are used in turn
+			small, large := newCall(tgetattr), newCall(twrite)
+			go func() { _, err := c.rpc(t.Context(), small, nil); done <- err }()
+			eventually(t, "the small one waits", inOutbox(c, 1))
+			go func() { _, err := c.rpc(t.Context(), large, make([]byte, 60_000)); done <- err }()
+			eventually(t, "the large one waits", func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return large.in == &c.large
+			})
+			cancel()
+			eventually(t, "the Tflush waits", inOutbox(c, 2))
+			srv.Write(lie(small.tag, large.tag, flushed))
+			for range 4 {
+				if err := within(t, 3*time.Second, done); !errors.Is(err, syscall.EPROTO) && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}
+			if !c.isLost() {
+				t.Error("the connection goes on")
+			}
+		})
 	}
-	clear(p)
-	rest := make([]byte, headerLen+len(p)-len(first))
-	srv.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.ReadFull(srv, rest); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(rest, bytes.Repeat([]byte{7}, len(rest))) {
-		t.Error("bytes were sent that the caller stored after the end of his call")
-	}
-	f := recv(t, srv)
-	if f.typ != tflush {
-		t.Fatalf("not flushed: %+v", f)
-	}
-	srv.Write(frame(tflush+1, f.tag))
-	eventually(t, "the tag is free", idle(c))
 }
 
 // A stale reply, sent twice, does not meet a request of the same tag soon.
@@ -221,12 +167,12 @@ func TestTagsAreUsedInTurn(t *testing.T) {
 		}
 		seen[m.tag] = true
 		srv.Write(frame(tgetattr+1, m.tag))
-		within(t, time.Second, done)
+		within(t, 3*time.Second, done)
 	}
 	go func() { done <- getattr(t.Context(), c) }()
 	m := recv(t, srv)
 	srv.Write(frame(tgetattr+1, (m.tag+maxCalls-1)%maxCalls))
-	if err := within(t, time.Second, done); !isLost(err) {
+	if err := within(t, 3*time.Second, done); !isLost(err) {
 		t.Error(err)
 	}
 }
@@ -237,12 +183,20 @@ func TestFlushOfEveryTag(t *testing.T) {
 	c, srv := socketRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, maxCalls+1)
-	for range maxCalls + 1 {
-		go func() { done <- getattr(ctx, c) }()
+	for kind, typ := range []uint8{other: tgetattr, reading: tread, writing: twrite} {
+		for range quotas[kind] {
+			go func() { done <- request(ctx, c, typ, nil) }()
+		}
 	}
 	for range maxCalls {
 		recv(t, srv)
 	}
+	go func() { done <- getattr(ctx, c) }()
+	eventually(t, "one waits for a tag", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.gate.in[other].waiting.first != nil
+	})
 	cancel()
 	for range maxCalls {
 		m := recv(t, srv)
@@ -252,7 +206,7 @@ func TestFlushOfEveryTag(t *testing.T) {
 		srv.Write(frame(tflush+1, m.tag))
 	}
 	for range maxCalls + 1 {
-		if err := within(t, 2*time.Second, done); !errors.Is(err, context.Canceled) {
+		if err := within(t, 5*time.Second, done); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}

@@ -33,7 +33,10 @@ func (s *Session) WaitUp(ctx context.Context) error {
 	return fail("connection", "", err)
 }
 
-var errNoConnection = errors.New("there is none")
+var (
+	errNoConnection       = errors.New("there is none")
+	errClosed       error = &Error{Errno: syscall.ENOTCONN, Ename: "the session is closed", lost: true}
+)
 
 // use returns the present connection, waiting for it if ctx allows.
 func (s *Session) use(ctx context.Context) (*conn, error) {
@@ -51,6 +54,9 @@ func (s *Session) use(ctx context.Context) (*conn, error) {
 			default:
 				return c, nil
 			}
+		}
+		if s.ctx.Err() != nil {
+			return nil, errClosed
 		}
 		if noWait {
 			cause := link.Cause
@@ -85,6 +91,6 @@ func (s *Session) await(ctx context.Context, link Link, news <-chan struct{}) er
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.ctx.Done():
-		return &lostError{cause: syscall.ENOTCONN, unsent: true}
+		return errClosed
 	}
 }

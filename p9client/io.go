@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"slices"
 	"syscall"
 )
 
@@ -40,32 +41,17 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	if len(p) <= size {
 		return at.readChunk(ctx, p, off, nil)
 	}
-	type chunk struct {
-		cl *call
-		p  []byte
-	}
-	var flight []chunk
+	w := window{at: at, p: p, off: off, size: size}
 	defer func() { // after an error or the end of the file: nobody wants these
-		calls := make([]*call, len(flight))
-		for i, c := range flight {
-			calls[i] = c.cl
+		if w.n > 0 {
+			at.c.waitAll(ctx, slices.Concat(w.calls[w.first:], w.calls[:w.first])[:w.n])
 		}
-		at.c.waitAll(ctx, calls)
 	}()
-	sent := 0
 	for n < len(p) {
-		for sent < len(p) && len(flight) < readWindow {
-			part := p[sent:min(sent+size, len(p))]
-			cl, err := at.sendRead(ctx, part, off+int64(sent))
-			if err != nil {
-				return n, false, err
-			}
-			flight = append(flight, chunk{cl, part})
-			sent += len(part)
+		if err := w.fill(ctx); err != nil {
+			return n, false, err
 		}
-		c := flight[0]
-		flight = flight[1:]
-		k, end, err := at.readChunk(ctx, c.p, off+int64(n), c.cl)
+		k, end, err := at.readChunk(ctx, p[n:min(n+size, len(p))], off+int64(n), w.pop())
 		n += k
 		if err != nil || end {
 			return n, end, err
@@ -74,12 +60,52 @@ func (at *standing) readAt(ctx context.Context, p []byte, off int64, size int) (
 	return n, false, nil
 }
 
+// A window is the Treads that one ReadAt has in flight.
+type window struct {
+	at    *standing
+	p     []byte
+	off   int64             // of p
+	size  int               // of each Tread
+	sent  int               // bytes of p that were asked for
+	calls [readWindow]*call // a ring
+	first int
+	n     int
+}
+
+// fill sends as many Treads as there is room for, together, unless the next reply
+// is here already: those that are make room for more at once.
+func (w *window) fill(ctx context.Context) error {
+	if w.n > 0 && len(w.calls[w.first].done) > 0 {
+		return nil
+	}
+	for w.sent < len(w.p) && w.n < readWindow {
+		part := w.p[w.sent:min(w.sent+w.size, len(w.p))]
+		cl, err := w.at.sendRead(ctx, part, w.off+int64(w.sent), true)
+		if err != nil {
+			return err
+		}
+		w.calls[(w.first+w.n)%readWindow] = cl
+		w.n++
+		w.sent += len(part)
+	}
+	w.at.c.push()
+	return nil
+}
+
+// pop returns the Tread that was sent first.
+func (w *window) pop() *call {
+	cl := w.calls[w.first]
+	w.first = (w.first + 1) % readWindow
+	w.n--
+	return cl
+}
+
 // readChunk reads p with one Tread, which may have been sent already, or more
 // after short Rreads.
 func (at *standing) readChunk(ctx context.Context, p []byte, off int64, cl *call) (n int, eof bool, err error) {
 	for {
 		if cl == nil {
-			if cl, err = at.sendRead(ctx, p[n:], off+int64(n)); err != nil {
+			if cl, err = at.sendRead(ctx, p[n:], off+int64(n), false); err != nil {
 				return n, false, err
 			}
 		}
@@ -97,8 +123,10 @@ func (at *standing) readChunk(ctx context.Context, p []byte, off int64, cl *call
 	}
 }
 
-func (at *standing) sendRead(ctx context.Context, p []byte, off int64) (*call, error) {
+// sendRead sends a Tread for p, or leaves it to push if more follow.
+func (at *standing) sendRead(ctx context.Context, p []byte, off int64, more bool) (*call, error) {
 	cl := newCall(tread)
+	cl.more = more
 	cl.enc.u32(at.num)
 	cl.enc.u64(uint64(off))
 	cl.enc.u32(uint32(len(p)))
@@ -116,7 +144,7 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	if off < 0 || off > math.MaxInt64-int64(len(p)) {
 		return 0, &Error{Op: op, Path: f.Path(), Errno: syscall.EFBIG}
 	}
-	at, err := f.stand(atOnce(ctx))
+	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return 0, fail(op, f.Path(), err)
 	}
@@ -137,12 +165,18 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	return n, nil
 }
 
-// atOnce returns ctx, or WithoutHold of it if it says nothing about waiting.
-func atOnce(ctx context.Context) context.Context {
-	if _, ok := ctx.Value(holdKey{}).(hold); ok {
-		return ctx
+// standAtOnce is stand, without waiting for a connection.
+func (f *Fid) standAtOnce(ctx context.Context) (*standing, error) {
+	if _, told := ctx.Value(holdKey{}).(hold); told {
+		return f.stand(ctx)
 	}
-	return WithoutHold(ctx)
+	f.s.mu.Lock()
+	c := f.s.conn
+	f.s.mu.Unlock()
+	if at := f.at.Load(); at != nil && at.opened && at.c == c && !c.isLost() {
+		return at, nil // as nearly always: spares making a context
+	}
+	return f.stand(WithoutHold(ctx))
 }
 
 func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, error) {
@@ -168,7 +202,7 @@ func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, e
 // lost is not repeated: what it would have said cannot be asked again.
 func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	const op = "Tfsync"
-	at, err := f.stand(atOnce(ctx))
+	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return fail(op, f.Path(), err)
 	}

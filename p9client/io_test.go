@@ -80,9 +80,14 @@ func TestShortRwrites(t *testing.T) {
 		return true
 	})
 	data := bytes.Repeat([]byte("0123456789"), 100)
-	if n, err := f.WriteAt(t.Context(), data, 0); n != len(data) || err != nil || !bytes.Equal(file.data, data) {
+	if n, err := f.WriteAt(t.Context(), data, 0); n != len(data) || err != nil {
 		t.Error(n, err)
 	}
+	s.mu.Lock()
+	if !bytes.Equal(file.data, data) {
+		t.Error("the server has other bytes")
+	}
+	s.mu.Unlock()
 	s.setHook(func(p *peer, m msg) bool {
 		if m.typ == twrite {
 			p.reply(m, le32(0)...)
@@ -133,7 +138,8 @@ func TestErrorRepliesInAllForms(t *testing.T) {
 // A server that is silent is lost; one that is slow but answers the watchdog's
 // Tflush is not.
 func TestSilenceAndSlowness(t *testing.T) {
-	const timeout = 80 * time.Millisecond
+	t.Parallel()
+	const timeout = 200 * time.Millisecond
 	for _, silent := range []bool{true, false} {
 		s := startServer(t)
 		x := s.dial(Options{RequestTimeout: timeout, HoldTimeout: -1})
@@ -221,5 +227,95 @@ func TestAStaleFidIsClunkedOnce(t *testing.T) {
 	}
 	if len(c.freeFids) != int(c.fids) {
 		t.Errorf("%d of %d numbers are free", len(c.freeFids), c.fids)
+	}
+}
+
+// The Treads of one ReadAt go out in one piece, not each by a system call of its
+// own.
+func TestTreadsOfOneReadAtGoTogether(t *testing.T) {
+	t.Parallel()
+	c, srv := socketRig(t)
+	at := &standing{c: c, num: 1}
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := at.readAt(t.Context(), make([]byte, 100*readWindow), 0, 100)
+		done <- err
+	}()
+	for range readWindow {
+		recv(t, srv)
+	}
+	eventually(t, "they were written together", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !c.penTaken && len(c.pen.batch) == readWindow*(headerLen+16)
+	})
+	srv.Close()
+	within(t, 3*time.Second, done)
+}
+
+// Treads that are to go out together do so when there is no tag for the next one:
+// it might be theirs.
+func TestAWindowDoesNotWaitForItself(t *testing.T) {
+	t.Parallel()
+	c, srv := socketRig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	const left = 5 // tags
+	n := quotas[reading] - left
+	done := make(chan error, n+1)
+	for range n {
+		go func() { done <- request(ctx, c, tread, nil) }()
+		recv(t, srv)
+	}
+	go func() {
+		at := &standing{c: c, num: 1}
+		_, _, err := at.readAt(ctx, make([]byte, 100*readWindow), 0, 100)
+		done <- err
+	}()
+	for range left {
+		if m := recv(t, srv); m.typ != tread {
+			t.Fatalf("type %d", m.typ)
+		}
+	}
+	cancel()
+	for range n + 1 {
+		if err := within(t, 10*time.Second, done); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+}
+
+// More ReadAts at once than there are tags for all their Treads: each gets on with
+// those it has.
+func TestMoreWindowsThanTags(t *testing.T) {
+	t.Parallel()
+	for name, rig := range rigs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, srv := rig(t)
+			go func() {
+				for {
+					m, err := readMsg(srv)
+					if err != nil {
+						return
+					}
+					srv.Write(frame(tread+1, m.tag, append(le32(100), make([]byte, 100)...)...))
+				}
+			}()
+			const readers = 64
+			done := make(chan error, readers)
+			for range readers {
+				go func() {
+					at := &standing{c: c, num: 1}
+					_, _, err := at.readAt(t.Context(), make([]byte, 100*3*readWindow), 0, 100)
+					done <- err
+				}()
+			}
+			for range readers {
+				if err := within(t, 10*time.Second, done); err != nil {
+					t.Error(err)
+				}
+			}
+			eventually(t, "all tags are free", idle(c))
+		})
 	}
 }

@@ -57,7 +57,7 @@ func entriesAfter(entries []Dirent, offset uint64) []Dirent {
 // readEntries sends one Tread of a directory. Its Rread has whole entries.
 func (l legacy) readEntries(ctx context.Context, at *standing, pos uint64, count int) (entries []Dirent, next uint64, err error) {
 	buf := make([]byte, count)
-	cl, err := at.sendRead(ctx, buf, int64(pos))
+	cl, err := at.sendRead(ctx, buf, int64(pos), false)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -83,38 +82,4 @@ func onServer(dir string, b []byte, off int64) error {
 	defer f.Close()
 	_, err = f.ReadAt(b, off)
 	return err
-}
-
-func benchmark(b *testing.B, io func(f *p9client.Fid, p []byte, off int64) error) {
-	_, s, _ := startDiod(b, p9client.Options{})
-	f, err := s.Root().Create(b.Context(), "f", syscall.O_RDWR, 0600, 0)
-	check(b, err)
-	defer f.Clunk()
-	const size = 16 << 20
-	_, err = f.WriteAt(b.Context(), make([]byte, size), 0)
-	check(b, err)
-	for _, n := range []int{4096, 1 << 20} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			p := make([]byte, n)
-			b.SetBytes(int64(n))
-			b.ReportAllocs()
-			off := int64(0)
-			for b.Loop() {
-				if err := io(f, p, off); err != nil {
-					b.Fatal(err)
-				}
-				off = (off + int64(n)) % size
-			}
-		})
-	}
-}
-
-func BenchmarkTread(b *testing.B) {
-	ctx := b.Context()
-	benchmark(b, func(f *p9client.Fid, p []byte, off int64) error { _, err := f.ReadAt(ctx, p, off); return err })
-}
-
-func BenchmarkTwrite(b *testing.B) {
-	ctx := b.Context()
-	benchmark(b, func(f *p9client.Fid, p []byte, off int64) error { _, err := f.WriteAt(ctx, p, off); return err })
 }

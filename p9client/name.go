@@ -12,6 +12,7 @@ type name struct {
 	gone   bool // removed: a fid may still be open, but there is nothing to walk to
 	refs   int  // fids, and children
 	kids   map[string]*name
+	fid    *Fid // one that was walked to here, a directory; nil: none is known
 }
 
 // childLocked returns the node elem below n, with a reference.
@@ -103,6 +104,16 @@ func (n *name) pathLocked() (path []string, ok bool) {
 		path[i], path[j] = path[j], path[i]
 	}
 	return path, true
+}
+
+// goneLocked reports whether there is no way from the root to n any more.
+func (n *name) goneLocked() bool {
+	for ; n != nil; n = n.parent {
+		if n.gone {
+			return true
+		}
+	}
+	return false
 }
 
 // validName reports whether a name may be sent to a server, or taken from it.

@@ -29,6 +29,9 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if f.open {
 			return syscall.EBADF
 		}
+		if now := f.at.Load(); now != nil && now.c == at.c {
+			at = now // walked again meanwhile, to where a rename has put it
+		}
 		_, iounit, err := at.c.say.open(ctx, at.c, at.num, flags)
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
@@ -60,7 +63,7 @@ func (f *Fid) Create(ctx context.Context, elem string, flags, perm, gid uint32) 
 		}
 		g = f.derive(at.c, []string{elem}, o.qid)
 		g.open, g.flags = true, keep
-		g.at.Store(openStanding(at.c, o.num, o.iounit, 0))
+		g.take(openStanding(at.c, o.num, o.iounit, 0))
 		return nil
 	}, func(ctx context.Context) (fate, error) {
 		return f.look(ctx, elem, func(Qid) fate {
@@ -107,7 +110,7 @@ func (at *standing) find(ctx context.Context, elem string) (qid Qid, found bool,
 // leaves no doubt about it.
 func unsent(err error) error {
 	if l, ok := err.(*lostError); ok {
-		return &lostError{cause: l.cause, unsent: true}
+		return &lostError{cause: l.cause, unsent: true, tried: l.tried || !l.unsent}
 	}
 	return err
 }

@@ -25,7 +25,7 @@ type msg struct {
 	body []byte
 }
 
-func readMsg(nc net.Conn) (msg, error) {
+func readMsg(nc io.Reader) (msg, error) {
 	h := make([]byte, headerLen)
 	if _, err := io.ReadFull(nc, h); err != nil {
 		return msg{}, err

@@ -1,17 +1,15 @@
 package p9client
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"time"
 )
 
 // read is the goroutine that reads from the connection until it is lost.
 func (c *conn) read() {
-	r := bufio.NewReaderSize(&listener{c}, 4096)
+	r := newInput(c.nc, c.raw, func(now time.Time) { c.heard.Store(now.UnixNano()) })
 	for {
 		if err := c.readMessage(r); err != nil {
 			c.lose(err)
@@ -20,25 +18,14 @@ func (c *conn) read() {
 	}
 }
 
-// A listener notes when bytes come.
-type listener struct{ c *conn }
-
-func (l *listener) Read(p []byte) (int, error) {
-	n, err := l.c.nc.Read(p)
-	if n > 0 {
-		l.c.heard.Store(time.Now().UnixNano())
-	}
-	return n, err
-}
-
-func (c *conn) readMessage(r *bufio.Reader) error {
-	h, err := r.Peek(headerLen)
+func (c *conn) readMessage(r *input) error {
+	h, err := r.peek(headerLen)
 	if err != nil {
 		return err
 	}
 	size := int64(binary.LittleEndian.Uint32(h))
 	typ, tag := h[4], binary.LittleEndian.Uint16(h[5:])
-	r.Discard(headerLen)
+	r.skip(headerLen)
 	if size < headerLen || size > int64(c.msize) {
 		return protocolError("frame of %d bytes, msize is %d", size, c.msize)
 	}
@@ -51,15 +38,14 @@ func (c *conn) readMessage(r *bufio.Reader) error {
 			return err
 		}
 	}
-	_, err = r.Discard(body)
-	return err
+	return r.discard(body)
 }
 
 // receive reads the reply to a request. If the caller gives up in the middle, he
 // gets his buffer back at once and the rest is dropped.
-func (c *conn) receive(r *bufio.Reader, tag uint16, typ uint8, size int) error {
+func (c *conn) receive(r *input, tag uint16, typ uint8, size int) error {
 	c.mu.Lock()
-	if tag >= maxCalls || !c.slots[tag].inFlight {
+	if tag >= maxCalls || !c.slots[tag].inFlight || c.waitsLocked(tag) {
 		c.mu.Unlock()
 		return protocolError("reply of type %d with tag %d, which is not in flight", typ, tag)
 	}
@@ -81,7 +67,7 @@ func (c *conn) receive(r *bufio.Reader, tag uint16, typ uint8, size int) error {
 		}
 	}
 	if err == nil {
-		_, err = r.Discard(left)
+		err = r.discard(left)
 	}
 	if err != nil {
 		c.lose(err)
@@ -89,6 +75,26 @@ func (c *conn) receive(r *bufio.Reader, tag uint16, typ uint8, size int) error {
 	}
 	c.received(tag, replyErr)
 	return err
+}
+
+// endedLocked notes that a request is not in flight any more. It returns what is to
+// be called then, without c.mu, or nil.
+func (c *conn) endedLocked(tag uint16) (after func()) {
+	s := &c.slots[tag]
+	if s.adrift {
+		c.adrift--
+	}
+	after = s.after
+	s.inFlight, s.adrift, s.after = false, false, nil
+	c.freeTagLocked(tag)
+	return after
+}
+
+// waitsLocked tells whether the request of that tag was not even begun, but waits
+// for the pen.
+func (c *conn) waitsLocked(tag uint16) bool {
+	cl := c.slots[tag].cl
+	return cl != nil && cl.in == &c.large || c.outbox.has(tag)
 }
 
 // letGo ends a call that its caller gave up while it was being received.
@@ -113,9 +119,9 @@ func (c *conn) received(tag uint16, err error) {
 	if s.giveUp { // too late
 		c.nc.SetReadDeadline(time.Time{})
 	}
-	cl, after := s.cl, s.after
-	s.inFlight, s.receiving, s.giveUp, s.cl, s.after = false, false, false, nil, nil
-	c.freeTagLocked(tag)
+	cl := s.cl
+	s.receiving, s.giveUp, s.cl = false, false, nil
+	after := c.endedLocked(tag)
 	c.mu.Unlock()
 	if cl != nil {
 		cl.end(err)
@@ -127,7 +133,7 @@ func (c *conn) received(tag uint16, err error) {
 
 // readBody reads the body of a reply into cl. left is what it has not read of it.
 // replyErr is the server's error; err is a reason to give the connection up.
-func readBody(r *bufio.Reader, cl *call, typ uint8, size int) (left int, replyErr, err error) {
+func readBody(r *input, cl *call, typ uint8, size int) (left int, replyErr, err error) {
 	if typ == tread+1 {
 		left, err = readData(r, cl, size)
 		return left, nil, err
@@ -137,7 +143,7 @@ func readBody(r *bufio.Reader, cl *call, typ uint8, size int) (left int, replyEr
 		cl.body = make([]byte, 0, size)
 	}
 	cl.body = cl.body[:size]
-	n, err := io.ReadFull(r, cl.body)
+	n, err := r.readFull(cl.body)
 	if err != nil || typ == cl.want {
 		return size - n, nil, err
 	}
@@ -149,20 +155,20 @@ func readBody(r *bufio.Reader, cl *call, typ uint8, size int) (left int, replyEr
 }
 
 // readData reads an Rread's payload from the socket into the caller's buffer.
-func readData(r *bufio.Reader, cl *call, size int) (left int, err error) {
+func readData(r *input, cl *call, size int) (left int, err error) {
 	if size < 4 {
 		return size, protocolError("Rread: %w", errShort)
 	}
-	h, err := r.Peek(4)
+	h, err := r.peek(4)
 	if err != nil {
 		return size, err
 	}
 	count := int64(binary.LittleEndian.Uint32(h))
-	r.Discard(4)
+	r.skip(4)
 	left = size - 4
 	if count != int64(left) || count > int64(len(cl.data)) {
 		return left, protocolError("Rread of %d bytes in a body of %d, %d were asked for", count, size, len(cl.data))
 	}
-	cl.n, err = io.ReadFull(r, cl.data[:count])
+	cl.n, err = r.readFull(cl.data[:count])
 	return left - cl.n, err
 }

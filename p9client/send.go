@@ -2,194 +2,143 @@ package p9client
 
 import (
 	"context"
-	"errors"
-	"net"
-	"os"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // past is a deadline that makes whoever reads or writes stop at once.
 var past = time.Unix(1, 0)
 
-// takeTag returns a free tag.
-func (c *conn) takeTag(ctx context.Context) (uint16, error) {
-	select {
-	case tag := <-c.tags:
-		return tag, nil
-	default:
-	}
-	select {
-	case tag := <-c.tags:
-		return tag, nil
-	case <-c.lost:
-		return 0, &lostError{cause: c.err, unsent: true}
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
-}
-
-// send gives cl a tag and writes it, followed by payload. An error means that cl
-// is not in flight. After send has returned, payload is not looked at any more.
+// send gives cl a tag and writes it, followed by payload, or leaves a copy of a
+// small message to whoever is writing. An error means that cl is not in flight.
+// After send has returned, payload is not looked at any more.
 func (c *conn) send(ctx context.Context, cl *call, payload []byte) error {
-	tag, err := c.takeTag(ctx)
-	if err != nil {
-		return err
-	}
-	cl.tag = tag
+	cl.bytes = len(cl.data) + len(payload)
 	c.mu.Lock()
+	if !c.gate.enter(cl) {
+		c.mu.Unlock()
+		c.push() // those that are left there may have the tags
+		if err := c.waitForTag(ctx, cl); err != nil {
+			return err
+		}
+		c.mu.Lock()
+	}
 	if c.err != nil {
 		c.mu.Unlock()
 		return &lostError{cause: c.err, unsent: true}
 	}
-	c.slots[tag] = slot{inFlight: true, want: cl.want, since: time.Now(), cl: cl, after: cl.after}
+	c.slots[cl.tag] = slot{
+		inFlight: true, want: cl.want, kind: cl.kind, bytes: cl.bytes, newFid: cl.newFid, since: time.Now(), cl: cl, after: cl.after,
+	}
+	cl.enc.finish(cl.tag, len(payload))
+	if cl.more {
+		c.outbox.put(cl.tag, cl.enc.b, payload)
+		c.mu.Unlock()
+		return nil
+	}
+	if len(cl.enc.b)+len(payload) <= smallMessage {
+		return c.sendSmallLocked(cl, payload)
+	}
+	return c.sendLargeLocked(ctx, cl, payload)
+}
+
+// waitForTag waits for the turn of a call that is in line for a tag.
+func (c *conn) waitForTag(ctx context.Context, cl *call) (err error) {
+	select {
+	case <-cl.turn:
+		return nil
+	case <-c.lost:
+		err = &lostError{cause: c.err, unsent: true}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gate.leave(cl) {
+		<-cl.turn
+		c.gate.exit(cl.tag, cl.kind, cl.bytes)
+	}
+	return err
+}
+
+// sendSmallLocked never waits for the socket: what does not go at once is copied.
+func (c *conn) sendSmallLocked(cl *call, payload []byte) error {
+	if c.penTaken || c.raw == nil {
+		c.postLocked(cl.tag, cl.enc.b, payload)
+		c.mu.Unlock()
+		return nil
+	}
+	c.penTaken = true
 	c.mu.Unlock()
-	cl.enc.finish(tag, len(payload))
-	begun, err := c.write(ctx, cl.enc.b, payload)
+	n, err := c.pen.now.run(c.raw, cl.enc.b, payload)
 	switch {
-	case err == nil, isLost(err) && begun: // the loss ends cl too
-		return nil
-	case !begun:
-		if !c.abandon(cl, true) {
-			<-cl.done
-		}
-		return err
-	case cl.after != nil: // a Tclunk is not flushed
+	case err != nil:
+		return c.sendFailed(cl, n > 0, err)
+	case n == len(cl.enc.b)+len(payload):
+		c.putPenDown()
+	case n == 0: // not begun, so it can still be taken back
+		c.mu.Lock()
+		c.outbox.put(cl.tag, cl.enc.b, payload)
+		c.toWriterLocked()
+		c.mu.Unlock()
+	default:
+		c.pen.copyRest(cl.enc.b, payload, n)
+		c.toWriter()
+	}
+	return nil
+}
+
+// sendLargeLocked waits for the pen, and for the socket, until ctx ends. A message
+// of which something was written is completed from a copy.
+func (c *conn) sendLargeLocked(ctx context.Context, cl *call, payload []byte) error {
+	err := c.takePenLocked(ctx, cl)
+	if err != nil {
+		return c.notBegun(cl, err)
+	}
+	if c.raw == nil {
+		c.pen.copyRest(cl.enc.b, payload, 0)
+		c.toWriter()
 		return nil
 	}
-	if c.beginFlush(cl) {
-		c.spawn(func() { c.flush(context.Background(), tag) })
+	total := len(cl.enc.b) + len(payload)
+	n, err := c.pen.now.run(c.raw, cl.enc.b, payload)
+	if err == nil && n < total {
+		n, err = c.writeRest(ctx, cl, payload, n)
 	}
+	switch {
+	case err == nil:
+		c.putPenDown()
+		return nil
+	case err != errInterrupted:
+		return c.sendFailed(cl, n > 0, err)
+	case n == 0:
+		c.putPenDown()
+		return c.notBegun(cl, context.Cause(ctx))
+	}
+	c.pen.copyRest(cl.enc.b, payload, n)
+	c.toWriter()
+	c.flush(cl)
 	if c.abandon(cl, false) {
-		return err
+		return context.Cause(ctx)
 	}
 	return nil // its end has come, or is about to
 }
 
-// write writes a message, or nothing of it: if ctx ends in the middle, another
-// goroutine writes a copy of the rest. begun tells whether anything was written.
-func (c *conn) write(ctx context.Context, header, payload []byte) (begun bool, err error) {
-	select {
-	case c.pen <- struct{}{}:
-	default:
-		select {
-		case c.pen <- struct{}{}:
-		case <-c.lost:
-			return false, &lostError{cause: c.err, unsent: true}
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		}
-	}
-	n, err := 0, error(nil)
-	if c.raw != nil {
-		n, err = c.now.run(c.raw, header, payload)
-	}
-	total := len(header) + len(payload)
-	if err == nil && n < total {
-		n, err = c.writeRest(ctx, header, payload, n)
-	}
-	if err == nil {
-		<-c.pen
-		return true, nil
-	}
-	if n > 0 && errors.Is(err, errInterrupted) {
-		rest := make([]byte, 0, total-n)
-		for _, b := range after(header, payload, n) {
-			rest = append(rest, b...)
-		}
-		if c.spawn(func() { c.finishWrite(rest) }) {
-			return true, context.Cause(ctx) // with the pen
-		}
-		err = c.err
-	}
-	<-c.pen
-	if errors.Is(err, errInterrupted) {
-		return false, context.Cause(ctx)
+// sendFailed gives the connection up. It returns nil if that ends cl as well.
+func (c *conn) sendFailed(cl *call, begun bool, err error) error {
+	if !begun {
+		err = c.notBegun(cl, &lostError{cause: err, unsent: true})
 	}
 	c.lose(err)
-	return n > 0, &lostError{cause: err, unsent: n == 0}
+	if begun {
+		return nil
+	}
+	return err
 }
 
-// finishWrite writes what an interrupted caller left, and gives his pen back.
-func (c *conn) finishWrite(rest []byte) {
-	_, err := c.nc.Write(rest)
-	<-c.pen
-	if err != nil {
-		c.lose(err)
+// notBegun takes a call back of which nothing was written. It returns err.
+func (c *conn) notBegun(cl *call, err error) error {
+	if !c.abandon(cl, true) {
+		<-cl.done
 	}
-}
-
-var errInterrupted = errors.New("interrupted")
-
-// writeRest writes a message of which n bytes were written. It waits for the
-// socket until ctx ends, and returns how many bytes of the message were written.
-func (c *conn) writeRest(ctx context.Context, header, payload []byte, n int) (int, error) {
-	if ctx.Err() != nil {
-		return n, errInterrupted
-	}
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		c.nc.SetWriteDeadline(past)
-		close(fired)
-	})
-	bufs := after(header, payload, n)
-	k, err := bufs.WriteTo(c.nc)
-	if !stop() {
-		<-fired
-		c.nc.SetWriteDeadline(time.Time{})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = errInterrupted
-		}
-	}
-	return n + int(k), err
-}
-
-// after returns what follows the first n bytes of a message.
-func after(header, payload []byte, n int) net.Buffers {
-	if n >= len(header) {
-		return net.Buffers{payload[n-len(header):]}
-	}
-	if len(payload) == 0 {
-		return net.Buffers{header[n:]}
-	}
-	return net.Buffers{header[n:], payload}
-}
-
-// An attempt writes as much as the socket takes without waiting. That is mostly
-// all, and then no watch on the context is needed.
-type attempt struct {
-	fn   func(fd uintptr) bool // write; made once
-	bufs [2][]byte
-	n    int
-	err  error
-}
-
-func (a *attempt) run(raw syscall.RawConn, header, payload []byte) (int, error) {
-	a.bufs = [2][]byte{header, payload}
-	err := raw.Write(a.fn)
-	a.bufs = [2][]byte{}
-	if err != nil {
-		return 0, err
-	}
-	return a.n, a.err
-}
-
-func (a *attempt) write(fd uintptr) bool {
-	for {
-		if len(a.bufs[1]) == 0 {
-			a.n, a.err = unix.Write(int(fd), a.bufs[0])
-		} else {
-			a.n, a.err = unix.Writev(int(fd), a.bufs[:])
-		}
-		if a.err != unix.EINTR {
-			break
-		}
-	}
-	a.n = max(a.n, 0)
-	if a.err == unix.EAGAIN {
-		a.err = nil
-	}
-	return true // do not wait
+	return err
 }

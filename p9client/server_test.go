@@ -1,6 +1,7 @@
 package p9client
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -13,7 +14,7 @@ import (
 
 // A server is a little 9P2000.L server in memory. hook sees each request first.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	path string // of the socket
 	l    net.Listener
 	wg   sync.WaitGroup
@@ -24,6 +25,10 @@ type server struct {
 	paths uint64
 	peers map[*peer]bool
 	seen  []msg // every request, of all connections
+	quick bool  // requests are counted but not kept
+	sums  [256]int
+	dials int
+	most  int // fids that one connection had at a time
 }
 
 type node struct {
@@ -39,7 +44,7 @@ type peer struct {
 	fids map[uint32]*node
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t testing.TB) *server {
 	s := &server{t: t, path: filepath.Join(t.TempDir(), "9p"), peers: map[*peer]bool{}}
 	s.root = s.newNode(QTDIR)
 	s.listen()
@@ -62,6 +67,7 @@ func (s *server) listen() {
 			p := &peer{s: s, nc: nc, fids: map[uint32]*node{}}
 			s.mu.Lock()
 			s.peers[p] = true
+			s.dials++
 			s.mu.Unlock()
 			s.wg.Go(p.serve)
 		}
@@ -101,15 +107,10 @@ func (s *server) setHook(h func(p *peer, m msg) bool) {
 }
 
 // count returns how many requests of a type came.
-func (s *server) count(typ uint8) (n int) {
+func (s *server) count(typ uint8) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.seen {
-		if m.typ == typ {
-			n++
-		}
-	}
-	return n
+	return s.sums[typ]
 }
 
 // once makes the server treat the first request of a type in another way.
@@ -147,18 +148,35 @@ func (p *peer) serve() {
 		delete(p.s.peers, p)
 		p.s.mu.Unlock()
 	}()
+	r := bufio.NewReader(p.nc)
 	for {
-		m, err := readMsg(p.nc)
+		m, err := readMsg(r)
 		if err != nil {
 			return
 		}
 		p.s.mu.Lock()
-		p.s.seen = append(p.s.seen, m)
+		if p.s.sums[m.typ]++; !p.s.quick {
+			p.s.seen = append(p.s.seen, m)
+		}
 		if p.s.hook == nil || !p.s.hook(p, m) {
 			p.obey(m)
 		}
+		p.s.most = max(p.s.most, len(p.fids))
 		p.s.mu.Unlock()
 	}
+}
+
+// find returns where k is below n.
+func (n *node) find(k *node) (dir *node, name string) {
+	for name, x := range n.kids {
+		if x == k {
+			return n, name
+		}
+		if dir, name := x.find(k); dir != nil {
+			return dir, name
+		}
+	}
+	return nil, ""
 }
 
 func (p *peer) reply(m msg, body ...byte) { p.nc.Write(frame(m.typ+1, m.tag, body...)) }
@@ -238,6 +256,10 @@ func (p *peer) obey(m msg) {
 		p.reply(m, append(qidBytes(n.qid), 0, 0, 0, 0)...)
 	case tlcreate:
 		name := d.str()
+		if flags := d.u32(); n.kids[name] != nil && flags&syscall.O_EXCL != 0 {
+			p.fail(m, syscall.EEXIST)
+			return
+		}
 		if n.kids[name] == nil {
 			n.kids[name] = p.s.newNode(0)
 		}
@@ -259,6 +281,29 @@ func (p *peer) obey(m msg) {
 		p.reply(m, attrBody(n)...)
 	case tmkdir:
 		made(d.str(), p.s.newNode(QTDIR))
+	case tsymlink:
+		made(d.str(), p.s.newNode(QTSYMLINK))
+	case tmknod:
+		made(d.str(), p.s.newNode(0))
+	case tremove:
+		delete(p.fids, fid)
+		dir, name := p.s.root.find(n)
+		if dir == nil {
+			p.fail(m, syscall.ENOENT)
+			return
+		}
+		delete(dir.kids, name)
+		p.reply(m)
+	case trename:
+		to, newName := p.fids[d.u32()], d.str()
+		dir, name := p.s.root.find(n)
+		if dir == nil {
+			p.fail(m, syscall.ENOENT)
+			return
+		}
+		delete(dir.kids, name)
+		to.kids[newName] = n
+		p.reply(m)
 	case tlink:
 		target := p.fids[d.u32()]
 		name := d.str()
@@ -292,7 +337,7 @@ func (p *peer) obey(m msg) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type Options struct {
 	RequestTimeout time.Duration // of silence of the server, while it owes replies; 30 s
 	BackoffMin     time.Duration // between attempts to reconnect; 50 ms
 	BackoffMax     time.Duration // 2 s
+	MaxFids        int           // fids with a number on the connection, open ones beyond that too; 16384, below 0: any number
 	HoldTimeout    time.Duration // calls wait for a lost connection so long after the loss; 0: for ever, below 0: not at all
 	Log            *slog.Logger  // nil: silent
 }
@@ -39,6 +40,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Msize == 0 {
 		o.Msize = 1<<20 + ioHeaderLen
+	}
+	if o.MaxFids == 0 {
+		o.MaxFids = defaultMaxFids
 	}
 	def(&o.DialTimeout, 10*time.Second)
 	def(&o.RequestTimeout, 30*time.Second)
@@ -71,7 +75,9 @@ type Session struct {
 	names  *ids
 	offers []string // versions for the first connection, the best first
 
-	moves atomic.Uint64 // grows with every rename and removal
+	numbers numbers
+	rewalks chan struct{} // capacity: maxRewalks
+	moves   atomic.Uint64 // grows with every rename and removal
 
 	mu      sync.Mutex // guards what follows, and the tree of names
 	conn    *conn      // nil while down
@@ -80,6 +86,7 @@ type Session struct {
 	msize   uint32        // agreed on with the present or the last connection
 	version string        // likewise
 	changed bool          // the server does not take that version any more
+	moving  map[place]*move
 }
 
 // Dial connects, agrees on a dialect and attaches. The error names what failed
@@ -89,7 +96,11 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{addr: addr, o: o.withDefaults(), news: make(chan struct{}), offers: versions, names: newIDs(o.UID, o.GID)}
+	s := &Session{
+		addr: addr, o: o.withDefaults(), news: make(chan struct{}), rewalks: make(chan struct{}, maxRewalks),
+		offers: versions, names: newIDs(o.UID, o.GID),
+	}
+	s.numbers.max = max(s.o.MaxFids, 0)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.root = &Fid{s: s, name: new(name), busy: make(chan struct{}, 1), isRoot: true}
 	s.root.name.refs = 1
@@ -99,6 +110,7 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 		return nil, err
 	}
 	s.root.qid = qid
+	s.numbers.begin(c)
 	s.conn = c
 	s.link = Link{Up: true, Generation: 1, Since: time.Now()}
 	s.wg.Go(s.keep)
@@ -155,13 +167,20 @@ func (s *Session) setLink(c *conn, l Link) {
 	s.news = make(chan struct{})
 }
 
+// backOff returns the intervals between attempts to connect: growing, with jitter,
+// so that the clients of a server that was away do not all come back at once.
+func (o Options) backOff() *backoff.ExponentialBackOff {
+	b := &backoff.ExponentialBackOff{
+		InitialInterval: o.BackoffMin, MaxInterval: o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
+	}
+	b.Reset()
+	return b
+}
+
 // keep notices the loss of the connection and makes the next one, until Close.
 func (s *Session) keep() {
 	c := s.conn
-	b := &backoff.ExponentialBackOff{
-		InitialInterval: s.o.BackoffMin, MaxInterval: s.o.BackoffMax, Multiplier: 1.5, RandomizationFactor: 0.3,
-	}
-	b.Reset()
+	b := s.o.backOff()
 	var since time.Time // from when the hold time runs
 	for {
 		began := time.Now()
@@ -169,10 +188,12 @@ func (s *Session) keep() {
 		case <-c.lost:
 		case <-s.ctx.Done():
 			c.close(syscall.ENOTCONN)
+			s.numbers.begin(nil)
 			s.down(c.generation, syscall.ENOTCONN, began)
 			return
 		}
 		c.close(nil)
+		s.numbers.begin(nil)
 		quick := time.Since(began) < s.o.BackoffMax
 		if !quick {
 			b.Reset()
@@ -222,6 +243,7 @@ func (s *Session) redial(generation uint64, b *backoff.ExponentialBackOff, wait 
 		wait = true
 		c, _, err := s.connect(s.ctx, generation)
 		if err == nil {
+			s.numbers.begin(c)
 			s.setLink(c, Link{Up: true, Generation: generation, Since: time.Now()})
 			return c
 		}

@@ -169,8 +169,8 @@ func (s *Session) handshake(ctx context.Context, versions []string) (nc net.Conn
 		}
 		stop := context.AfterFunc(ctx, func() { nc.Close() })
 		version, msize, versions, err = agree(nc, s.o.Msize, versions)
-		if !stop() && err == nil {
-			err = context.Cause(ctx)
+		if !stop() {
+			err = fmt.Errorf("no answer to Tversion: %w", context.Cause(ctx))
 		}
 		if err == nil {
 			return nc, version, msize, nil

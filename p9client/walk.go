@@ -40,6 +40,7 @@ func (c *conn) walk(ctx context.Context, from uint32, path []string) (uint32, Qi
 func (c *conn) twalk(ctx context.Context, fid, newfid uint32, names []string) ([]Qid, error) {
 	cl := newCall(twalk)
 	cl.enc.walk(fid, newfid, names)
+	cl.newFid = newfid
 	var qids []Qid
 	err := c.ask(ctx, cl, func(d *decoder) {
 		if qids = d.qids(len(names)); len(qids) == 0 && len(names) > 0 {
@@ -151,7 +152,7 @@ func (f *Fid) walked(at *standing, names []string, num uint32, qid Qid) *Fid {
 	g := f.derive(at.c, names, qid)
 	// moves 0: the path is looked at again before the first use. It may have
 	// changed while the Twalk was under way.
-	g.at.Store(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
+	g.take(&standing{c: at.c, num: num, path: strings.Join(append(splitPath(at.path), names...), "/")})
 	return g
 }
 

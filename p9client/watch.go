@@ -1,15 +1,23 @@
 package p9client
 
 import (
-	"context"
 	"fmt"
 	"syscall"
 	"time"
 )
 
-// watch gives the connection up when the server has been silent for timeout
-// though a request is in flight. A request that merely takes long does not end
-// it: halfway, the server is asked for a sign of life.
+// watch gives the connection up when the server has been silent for too long.
+//
+// Silent means that no byte comes. While a request is in flight the server has
+// timeout to show that it lives, and halfway it is asked for a sign of that, which
+// costs it nothing. Any reply is one. A request may therefore take as long as it
+// likes, be it that the server answers others or only the probes: it waits for a
+// tape, say, or for somebody's lock. Its caller can interrupt it.
+//
+// While nothing is in flight the server is asked every timeout, and has half of
+// that to answer. So the loss of a peer that vanished without a word, by a power cut
+// or in a router that forgot the connection, is known before the next request has
+// to wait for it; and a router is reminded.
 func (c *conn) watch() {
 	t := time.NewTicker(max(c.timeout/8, time.Millisecond))
 	defer t.Stop()
@@ -19,28 +27,52 @@ func (c *conn) watch() {
 		case <-c.lost:
 			return
 		case now := <-t.C:
-			oldest := c.oldest()
 			heard := time.Unix(0, c.heard.Load())
-			switch {
-			case oldest.IsZero() || now.Sub(oldest) < c.timeout/2 || now.Sub(heard) < c.timeout/2:
-			case probed.Before(heard) || probed.Before(oldest):
+			switch judge(now, heard, c.oldest(), probed, c.timeout) {
+			case silent:
+				c.lose(fmt.Errorf("%w: the server has been silent for %v", syscall.ETIMEDOUT, now.Sub(heard).Round(time.Millisecond)))
+			case doubtful:
 				probed = now
-				c.spawn(c.probe) // the socket may be full
-			case now.Sub(heard) > c.timeout && now.Sub(oldest) > c.timeout:
-				c.lose(fmt.Errorf("%w: the server has been silent for %v", syscall.ETIMEDOUT, c.timeout))
+				c.probe()
 			}
 		}
 	}
 }
 
-// probe asks for a reply that costs nothing: the flush of a request that does
-// not exist.
+// A judgement on a server.
+type judgement int
+
+const (
+	alive    judgement = iota
+	doubtful           // it should be asked for a sign of life
+	silent             // it is lost
+)
+
+// judge tells how a server stands that was heard of last at heard and probed last
+// at probed. oldest is when the oldest request was sent that it has not answered,
+// zero if there is none. The probe counts from when it was sent: the client itself
+// may have been stopped for an hour.
+func judge(now, heard, oldest, probed time.Time, timeout time.Duration) judgement {
+	quiet, patience := now.Sub(heard), timeout
+	if !oldest.IsZero() {
+		quiet, patience = min(quiet, now.Sub(oldest)), timeout/2
+	}
+	asked := !probed.Before(heard)
+	switch {
+	case asked && now.Sub(probed) >= timeout/2:
+		return silent
+	case !asked && quiet >= patience:
+		return doubtful
+	}
+	return alive
+}
+
+// probe asks for a reply that costs nothing: the flush of a request that does not
+// exist.
 func (c *conn) probe() {
-	var e encoder
-	e.begin(tflush)
-	e.u16(probeTag)
-	e.finish(probeTag, 0)
-	c.write(context.Background(), e.b, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sendFlushLocked(probeTag, probeTag)
 }
 
 // oldest returns when the oldest request was sent that the server has not answered.

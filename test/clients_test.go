@@ -81,7 +81,7 @@ func TestMountReconnectSparesWhatOthersWroteOverClosedFiles(t *testing.T) {
 		r.ok(os.WriteFile(filepath.Join(r.Path, "f"), []byte("first"), 0o644))
 		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 		defer cancel()
-		if err := r.Proxy.WaitCount(ctx, "Rfsync", 1); err != nil {
+		if err := r.Proxy.WaitCount(ctx, r.said("Rfsync"), 1); err != nil {
 			r.t.Errorf("a file that nobody has open is never synced, so its bytes are held for ever: %v", err)
 		}
 		r.put("f", []byte("other text"))

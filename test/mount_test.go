@@ -78,11 +78,11 @@ func TestMountStoresOfTwoProgramsMeetAndArrive(t *testing.T) {
 			want := fmt.Appendf(nil, "turn %d", i)
 			r.ok(a.Store(r.ctx, off, want))
 			if got, err := b.Load(r.ctx, off, len(want)); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("stored %q, the other program has %q, %v", want, got, err)
+				r.t.Errorf("stored %q, the other program has %q, %v", want, got, err)
 			}
 			r.ok(a.Store(r.ctx, 1<<20, want))
 			if got, err := b.Load(r.ctx, 1<<20, len(want)); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("stored %q over the same bytes, the other program has %q, %v", want, got, err)
+				r.t.Errorf("stored %q over the same bytes, the other program has %q, %v", want, got, err)
 			}
 		}
 		r.ok(one.Fill(r.ctx, 2<<20, 512<<10, 1))
@@ -229,13 +229,13 @@ func TestUnmountWithUnsentBytesSaysHowMuch(t *testing.T) {
 		r.ok(f.Unmap(r.ctx)) // the kernel sends the stores to the daemon
 		_ = f.Close(r.ctx)   // it has its own verdict
 		if status := r.Unmount(); status != 3 {
-			t.Errorf("exit status %d with 1 MiB unsent", status)
+			r.t.Errorf("exit status %d with 1 MiB unsent", status)
 		}
 		if !strings.Contains(r.Stderr(), "p9mapfs: ended with 1.0 MiB that the server did not take") {
-			t.Errorf("it says:\n%s", r.Stderr())
+			r.t.Errorf("it says:\n%s", r.Stderr())
 		}
 		if l := mountsBelow(t, r.Path); len(l) > 0 {
-			t.Errorf("left mounted: %v", l)
+			r.t.Errorf("left mounted: %v", l)
 		}
 	}, "--hold-timeout", "300ms", "--close-timeout", "300ms", "--exit-timeout", "1s")
 }
@@ -250,17 +250,17 @@ func TestMountOpenAndForgetLeaksNoFid(t *testing.T) {
 			for i := range names {
 				at := filepath.Join(r.Path, fmt.Sprint("f", i))
 				if b, err := os.ReadFile(at); err != nil || string(b) != "text" {
-					t.Fatalf("%q, %v", b, err)
+					r.t.Fatalf("%q, %v", b, err)
 				}
 				if _, err := os.ReadFile(at + "-none"); !os.IsNotExist(err) {
-					t.Fatal(err)
+					r.t.Fatal(err)
 				}
 				f, err := os.OpenFile(at, os.O_RDWR, 0)
 				r.ok(err)
 				r.ok(f.Close())
 			}
 			if l, err := os.ReadDir(r.Path); err != nil || len(l) != names {
-				t.Fatalf("%d names, %v", len(l), err)
+				r.t.Fatalf("%d names, %v", len(l), err)
 			}
 			r.ok(os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0)) // the kernel forgets
 		}
@@ -287,10 +287,10 @@ func TestMountOpenAndForgetLeaksNoFid(t *testing.T) {
 			cycle()
 		}
 		if last := settled(); last > first+names {
-			t.Errorf("after three more cycles %d fids are in use, after the first %d", last, first)
+			r.t.Errorf("after three more cycles %d fids are in use, after the first %d", last, first)
 		}
 		if n := r.Proxy.Count("Tclunk"); n < names {
-			t.Errorf("%d Tclunk only: this test looks at nothing", n)
+			r.t.Errorf("%d Tclunk only: this test looks at nothing", n)
 		}
 	})
 }

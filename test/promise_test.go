@@ -20,15 +20,15 @@ func TestPromise01_SyncedStoresAreOnTheServerAndSynced(t *testing.T) {
 		r.put("f", make([]byte, 1<<20))
 		f := r.mapped("f")
 		g := r.open("f", "rw") // another handle: its stores count too
-		syncs := r.Proxy.Count("Rfsync")
+		syncs := r.Proxy.Count(r.said("Rfsync"))
 		r.ok(f.Fill(r.ctx, 0, 300<<10, 1))
 		_, err := g.Pwrite(r.ctx, 500<<10, []byte("by write(2)"))
 		r.ok(err)
 		r.ok(f.Msync(r.ctx))
 		r.serverHas("f", 0, pattern.Bytes(0, 300<<10, 1))
 		r.serverHas("f", 500<<10, []byte("by write(2)"))
-		if r.Proxy.Count("Rfsync") == syncs {
-			t.Error("msync returned 0 without a Tfsync")
+		if r.Proxy.Count(r.said("Rfsync")) == syncs {
+			r.t.Error("msync returned 0 without a Tfsync")
 		}
 	})
 }
@@ -45,21 +45,21 @@ func TestPromise02_LostConnectionHoldsThenTimesOutThenHeals(t *testing.T) {
 		began := time.Now()
 		r.fails(f.Msync(r.ctx), syscall.ETIMEDOUT)
 		if d := time.Since(began); d < 400*time.Millisecond {
-			t.Errorf("msync waited %v only", d)
+			r.t.Errorf("msync waited %v only", d)
 		}
 		for range 2 { // at once now, on every handle
 			began = time.Now()
 			r.fails(f.Fsync(r.ctx), syscall.ETIMEDOUT)
 			if d := time.Since(began); d > 400*time.Millisecond {
-				t.Errorf("fsync after the hold time waited %v", d)
+				r.t.Errorf("fsync after the hold time waited %v", d)
 			}
 		}
 		if b, err := f.Load(r.ctx, 4096, 3); err != nil || string(b) != "new" {
-			t.Errorf("the held bytes read %q, %v", b, err)
+			r.t.Errorf("the held bytes read %q, %v", b, err)
 		}
 		r.ok(reader.Close(r.ctx))
 		if !r.allIn(errjournal.Pending) {
-			t.Errorf("journal:\n%s", r.journalText())
+			r.t.Errorf("journal:\n%s", r.journalText())
 		}
 		r.heal()
 		r.await("the bytes to be sent by themselves", func() bool { return r.allIn(errjournal.Resolved) })
@@ -97,16 +97,16 @@ func TestPromise03_FailPolicyAnswersAtOnce(t *testing.T) {
 		for range 2 {
 			began := time.Now()
 			if err := f.Msync(r.ctx); err == nil {
-				t.Error("msync returned 0 though the server is away")
+				r.t.Error("msync returned 0 though the server is away")
 			} else if err := f.Fsync(r.ctx); err == nil {
-				t.Error("fsync returned 0 though the server is away")
+				r.t.Error("fsync returned 0 though the server is away")
 			}
 			if d := time.Since(began); d > time.Second {
-				t.Errorf("the verdict took %v", d)
+				r.t.Errorf("the verdict took %v", d)
 			}
 		}
 		if b, err := f.Load(r.ctx, 0, 3); err != nil || string(b) != "new" {
-			t.Errorf("the held bytes read %q, %v", b, err)
+			r.t.Errorf("the held bytes read %q, %v", b, err)
 		}
 		r.heal()
 		r.await("the bytes to be sent by themselves", func() bool { return r.allIn(errjournal.Resolved) })
@@ -137,7 +137,7 @@ func TestPromise04_RefusedFlushKeepsBytesAndErrno(t *testing.T) {
 			r.fails(later.Fsync(r.ctx), want)
 			r.fails(later.Close(r.ctx), want)
 			if l := r.journal(); len(l) == 0 || l[0].State != errjournal.Failed || l[0].Errno != want || l[0].File != "f" || l[0].Off != 8192 {
-				t.Errorf("journal:\n%s", r.journalText())
+				r.t.Errorf("journal:\n%s", r.journalText())
 			}
 			r.ok(f.Check(r.ctx, 8192, 8192, 7))
 			r.Proxy.Clear()
@@ -167,7 +167,7 @@ func TestPromise05_RetryNeverBringsBackOlderBytes(t *testing.T) {
 		r.ok(f.Msync(r.ctx))
 		r.serverHas("f", 0, []byte("newer"))
 		if !slices.Contains(r.states(), errjournal.Superseded) {
-			t.Errorf("journal:\n%s", r.journalText())
+			r.t.Errorf("journal:\n%s", r.journalText())
 		}
 	})
 }
@@ -198,21 +198,21 @@ func TestPromise07_FullBudgetDropsOnlyWhatComesIn(t *testing.T) {
 		}
 		r.fails(err, syscall.ETIMEDOUT)
 		if wrote < 3<<20 {
-			t.Errorf("only %d bytes were kept", wrote)
+			r.t.Errorf("only %d bytes were kept", wrote)
 		}
 		if !slices.Contains(r.states(), errjournal.Dropped) {
-			t.Errorf("journal:\n%s", r.journalText())
+			r.t.Errorf("journal:\n%s", r.journalText())
 		}
 		for _, e := range r.journal() {
 			if e.State == errjournal.Dropped && !strings.HasPrefix(e.Sum, "crc32c:") {
-				t.Errorf("dropped without a checksum: %v", e)
+				r.t.Errorf("dropped without a checksum: %v", e)
 			}
 		}
 		r.heal()
 		r.await("what was kept to be sent", func() bool { return !slices.ContainsFunc(r.states(), errjournal.State.Open) })
 		r.serverHas("f", 0, pattern.Bytes(0, wrote, 2))
 		if err := f.Fsync(r.ctx); err == nil {
-			t.Error("the handle was never told of the bytes that were dropped")
+			r.t.Error("the handle was never told of the bytes that were dropped")
 		}
 		r.ok(f.Fsync(r.ctx)) // told once
 		r.ok(g.Msync(r.ctx))
@@ -279,10 +279,10 @@ func TestPromise11_FailedFaultIsSIGBUSForThatAccessOnly(t *testing.T) {
 		f := r.mapped("f")
 		r.rules("Tread reply=EIO")
 		if _, err := f.Load(r.ctx, 0, 1); err == nil || !strings.Contains(err.Error(), "SIGBUS") {
-			t.Errorf("a load whose Tread fails: %v", err)
+			r.t.Errorf("a load whose Tread fails: %v", err)
 		}
 		if !slices.Contains(r.states(), errjournal.Fault) {
-			t.Errorf("journal:\n%s", r.journalText())
+			r.t.Errorf("journal:\n%s", r.journalText())
 		}
 		r.Proxy.Clear()
 		r.ok(f.Check(r.ctx, 0, 64<<10, 5))
@@ -341,15 +341,15 @@ func TestPromise15_StalledServerDoesNotHoldTheKilled(t *testing.T) {
 			}
 			select {
 			case <-call.Done():
-				t.Fatal("the call ended though the server is stalled")
+				r.t.Fatal("the call ended though the server is stalled")
 			case <-time.After(300 * time.Millisecond):
 			}
 			began := time.Now()
 			if !r.Helper.Kill() {
-				t.Errorf("SIGKILL did not end it")
+				r.t.Errorf("SIGKILL did not end it")
 			}
 			if d := time.Since(began); d > 2*time.Second {
-				t.Errorf("SIGKILL took %v", d)
+				r.t.Errorf("SIGKILL took %v", d)
 			}
 			r.Proxy.Resume()
 		})
@@ -367,13 +367,13 @@ func TestPromise16_AnotherClientsChangeIsSeen(t *testing.T) {
 		got, err := g.Pread(r.ctx, 0, 40_000)
 		r.ok(err)
 		if !bytes.Equal(got, pattern.Bytes(0, 30_000, 2)) {
-			t.Errorf("the next open reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 30_000, 2)))
+			r.t.Errorf("the next open reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 30_000, 2)))
 		}
 		time.Sleep(20 * time.Millisecond)
 		r.put("f", pattern.Bytes(0, 20_000, 3))
 		r.await("the open mapping to see it", func() bool {
 			if _, err := f.Size(r.ctx); err != nil { // asks for attributes
-				t.Fatal(err)
+				r.t.Fatal(err)
 			}
 			return f.Check(r.ctx, 0, 10_000, 3) == nil
 		})
@@ -381,7 +381,7 @@ func TestPromise16_AnotherClientsChangeIsSeen(t *testing.T) {
 		got, err = g.Pread(r.ctx, 0, 40_000)
 		r.ok(err)
 		if !bytes.Equal(got, pattern.Bytes(0, 20_000, 3)) {
-			t.Errorf("the open handle reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 20_000, 3)))
+			r.t.Errorf("the open handle reads %d bytes; they differ at %d", len(got), differ(got, pattern.Bytes(0, 20_000, 3)))
 		}
 	})
 }
@@ -396,7 +396,7 @@ func TestPromise18_ShortRreadIsNoEndOfFile(t *testing.T) {
 		r.ok(f.Check(r.ctx, 0, int64(len(data)), 6))
 		got, err := os.ReadFile(filepath.Join(r.Path, "f"))
 		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("read %d bytes, %v", len(got), err)
+			r.t.Errorf("read %d bytes, %v", len(got), err)
 		}
 	})
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,9 +31,9 @@ type rig struct {
 	ctx context.Context
 }
 
-// servers runs a test on every server, through the proxy.
+// servers runs a test on servers of 9P2000.L and 9P2000, through the proxy.
 func servers(t *testing.T, test func(r *rig), flags ...string) {
-	for _, kind := range []p9test.Kind{p9test.Embedded, p9test.Diod} {
+	for _, kind := range []p9test.Kind{p9test.Embedded, p9test.Diod, p9test.Legacy} {
 		t.Run(kind.String(), func(t *testing.T) { test(newRig(t, kind, flags...)) })
 	}
 }
@@ -44,8 +47,34 @@ func newRig(t *testing.T, kind p9test.Kind, flags ...string) *rig {
 	return &rig{Mounted: m, Helper: p9test.StartHelper(t), t: t, ctx: ctx}
 }
 
+// plain tells whether the server speaks 9P2000.
+func (r *rig) plain() bool { return r.Server.Kind == p9test.Legacy }
+
+var replyErrno = regexp.MustCompile(`reply=(E[A-Z0-9]+)`)
+
+// said is a rule of the proxy, written for 9P2000.L, in the server's dialect.
+func (r *rig) said(rule string) string {
+	if !r.plain() {
+		return rule
+	}
+	rule = strings.Replace(rule, "fsync", "wstat", 1) // that changes nothing
+	return replyErrno.ReplaceAllStringFunc(rule, func(s string) string {
+		errno, ok := map[string]syscall.Errno{
+			"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EROFS": syscall.EROFS,
+			"EACCES": syscall.EACCES, "EPERM": syscall.EPERM, "EFBIG": syscall.EFBIG,
+		}[strings.TrimPrefix(s, "reply=")]
+		if !ok {
+			r.t.Fatalf("%s: what does a server of 9P2000 say?", s)
+		}
+		return fmt.Sprintf("ename=%q", errno.Error())
+	})
+}
+
 func (r *rig) rules(rules ...string) {
 	r.t.Helper()
+	for i := range rules {
+		rules[i] = r.said(rules[i])
+	}
 	if err := r.Proxy.Add(rules...); err != nil {
 		r.t.Fatal(err)
 	}

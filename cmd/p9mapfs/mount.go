@@ -34,6 +34,7 @@ type mountFlags struct {
 	holdTimeout, closeTimeout, writebackWait   time.Duration
 	requestTimeout, retryInterval, attrTimeout time.Duration
 	exitTimeout                                time.Duration
+	maxFids                                    int
 	onDisconnect, logLevel                     choice
 	readOnly, allowOther, intr                 bool
 }
@@ -74,6 +75,7 @@ not take within --exit-timeout.`,
 	fl.Var(&f.cacheSize, "cache-size", "memory for clean pages")
 	fl.Var(&f.writeBehind, "write-behind", "memory for bytes that the server has not acknowledged")
 	fl.Var(&f.readAhead, "read-ahead", "how far to read ahead of a sequential reader")
+	fl.IntVar(&f.maxFids, "max-fids", 16384, "fids that the server has to keep at a time (open files beyond that too), 0: any number")
 	fl.Var(&f.onDisconnect, "on-disconnect", "while the connection is lost, let programs wait (hold) or fail at once (fail)")
 	fl.DurationVar(&f.holdTimeout, "hold-timeout", 5*time.Minute, "how long after the loss of the connection programs wait, 0: for ever")
 	fl.DurationVar(&f.closeTimeout, "close-timeout", 10*time.Second, "how long close(2) may wait for the server")
@@ -96,6 +98,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	}
 	if f.msize < 4096 || f.msize > 1<<30 {
 		return usage(fmt.Errorf("--msize %v is not between 4KiB and 1GiB", &f.msize))
+	}
+	if f.maxFids < 16 && f.maxFids != 0 {
+		return usage(fmt.Errorf("--max-fids %d is below 16; 0 means any number", f.maxFids))
 	}
 	for name, d := range map[string]time.Duration{
 		"hold-timeout": f.holdTimeout, "close-timeout": f.closeTimeout, "writeback-wait": f.writebackWait,
@@ -132,6 +137,9 @@ func (f *mountFlags) session(log *slog.Logger) p9client.Options {
 	o := p9client.Options{
 		Msize: uint32(f.msize), Dialect: f.dialect.value, UID: f.uid, GID: f.gid, Uname: f.uname, NUname: uint32(os.Getuid()), Aname: f.aname,
 		RequestTimeout: f.requestTimeout, HoldTimeout: f.holdTimeout, Log: log,
+	}
+	if o.MaxFids = f.maxFids; f.maxFids == 0 {
+		o.MaxFids = -1
 	}
 	if f.onDisconnect.value == "fail" {
 		o.HoldTimeout = -1
