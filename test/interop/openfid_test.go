@@ -5,7 +5,7 @@ import (
 )
 
 var openFidCases = []testCase{
-	{name: "an open fid goes on when its file is renamed", verbs: "Trenameat Tread Twrite Tfsync Tgetattr", run: func(r *rig) {
+	{name: "an open fid goes on when its file is renamed", verbs: "Tread Twrite Trenameat Tfsync Tgetattr", needs: afterRename, run: func(r *rig) {
 		r.put("file", "content")
 		f := r.open("file", syscall.O_RDWR)
 		r.ok(r.top.Rename(r.ctx, "file", r.top, "renamed"))
@@ -22,6 +22,11 @@ var openFidCases = []testCase{
 		if err == nil {
 			r.has("renamed", "Cont")
 		}
+	}, refused: func(r *rig) func() error {
+		r.put("file", "content")
+		f := r.open("file", syscall.O_RDWR)
+		r.ok(r.top.Rename(r.ctx, "file", r.top, "renamed"))
+		return func() error { return ignore(f.ReadAt(r.ctx, make([]byte, 7), 0)) }
 	}},
 	{name: "fids go on when a directory above them is renamed", verbs: "Trenameat", run: func(r *rig) {
 		a := r.mkdir("a")
@@ -32,9 +37,13 @@ var openFidCases = []testCase{
 		open, walked, dir := r.walk("a", "b", "file"), r.walk("a", "b", "other"), r.walk("a", "b")
 		r.ok(open.Open(r.ctx, syscall.O_RDWR))
 		r.ok(r.top.Rename(r.ctx, "a", r.top, "z"))
-		r.reads(open, "content", 0)
-		r.write(open, "C", 0)
-		r.has("z/b/file", "Content")
+		if r.lacks(afterRename) {
+			r.wants(ignore(open.ReadAt(r.ctx, make([]byte, 7), 0)), r.server.lacks[afterRename], "read of an open fid whose file was renamed")
+		} else {
+			r.reads(open, "content", 0)
+			r.write(open, "C", 0)
+			r.has("z/b/file", "Content")
+		}
 		r.ok(walked.Open(r.ctx, syscall.O_RDONLY))
 		r.reads(walked, "other", 0)
 		r.walkFrom(dir, "file")
@@ -47,6 +56,10 @@ var openFidCases = []testCase{
 		r.put("new", "new content")
 		f := r.open("file", syscall.O_RDWR)
 		r.ok(r.top.Rename(r.ctx, "new", r.top, "file"))
+		if r.deviates(fidsByPath) {
+			r.reads(f, "new content", 0)
+			return
+		}
 		r.reads(f, "old", 0)
 		r.write(f, "OLD", 0)
 		r.reads(f, "OLD content", 0)

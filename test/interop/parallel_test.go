@@ -138,7 +138,12 @@ func (r *rig) lifeOfAFile(name string, passing bool) error {
 		return err
 	}
 	b := make([]byte, len(name))
-	if n, err := f.ReadAt(r.ctx, b, 0); err != nil || string(b) != name {
+	n, err := f.ReadAt(r.ctx, b, 0)
+	if gone, lost := r.server.lacks[afterRename]; lost && errors.Is(err, gone) {
+		err = nil
+		b = []byte(name)
+	}
+	if err != nil || string(b) != name {
 		return fmt.Errorf("%s: read %q: %w", name, b[:n], err)
 	}
 	d, err := r.top.Walk(r.ctx)

@@ -33,6 +33,7 @@ const (
 	rangeLocks   capability = "locks of ranges"
 	owners       capability = "files that belong to the attached user"
 	users        capability = "judgement by the attached user"
+	afterRename  capability = "use of open fids after their file's renaming"
 	afterUnlink  capability = "use of open fids after their file's removal"
 )
 
@@ -78,6 +79,7 @@ const (
 	blockCounts  = "blocks in Rgetattr"
 	linkCounts   = "nlink in Rgetattr"
 	seconds      = "times in Rgetattr"
+	fidsByPath   = "what an open fid stands for"
 	dirBytes     = "bytes of a directory"
 	notADir      = "readdir of what is no open directory"
 	deviceQids   = "qid in Rmknod"
@@ -90,8 +92,10 @@ const (
 	bindMounts   = "bind mounts of the server"
 )
 
-func kind(k p9test.Kind) func(testing.TB, string) peer {
-	return func(t testing.TB, dir string) peer { return p9test.StartServer(t, dir, p9test.WithServer(k)) }
+func kind(k p9test.Kind, flags ...string) func(testing.TB, string) peer {
+	return func(t testing.TB, dir string) peer {
+		return p9test.StartServer(t, dir, p9test.WithServer(k), p9test.ServeFlags(flags...))
+	}
 }
 
 var servers = []server{
@@ -122,6 +126,7 @@ var servers = []server{
 	{name: "legacy", dialect: "9P2000", start: kind(p9test.Legacy), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates, instead: plainInstead},
 	{name: "legacy128", dialect: "9P2000", start: kind(p9test.Legacy128), lacks: plainLacks, answers: plainAnswers, deviates: plainDeviates, instead: plainInstead},
 	{name: "legacyU", dialect: "9P2000.u", start: kind(p9test.LegacyU), lacks: unixLacks, answers: unixAnswers, deviates: unixDeviates, instead: unixInstead},
+	{name: "legacy by path", dialect: "9P2000", start: kind(p9test.Legacy, "--path-based"), lacks: pathLacks, answers: plainAnswers, deviates: pathDeviates, instead: plainInstead},
 	{
 		name: "ganesha", dialect: "9P2000.L", start: kind(p9test.Ganesha),
 		lacks: map[capability]syscall.Errno{devices: syscall.EINVAL},
@@ -174,6 +179,19 @@ var plainInstead = map[string]string{
 	"Tsetattr": "Twstat", "Tfsync": "a Twstat that changes nothing", "Treaddir": "Tread of stat entries; an offset gone back to is read up to from the start",
 	"Tunlinkat": "Tremove, when Twalk has told which kind it is", "Trenameat": "Twstat of the name; what has the new name is set aside first",
 }
+
+// What is lacking besides where every request goes by path, also on open fids.
+var pathLacks = func() map[capability]syscall.Errno {
+	m := maps.Clone(plainLacks)
+	m[afterUnlink], m[afterRename] = syscall.ENOENT, syscall.ENOENT
+	return m
+}()
+
+var pathDeviates = func() map[string]string {
+	m := maps.Clone(plainDeviates)
+	m[fidsByPath] = "an open fid becomes one of the file that takes its name"
+	return m
+}()
 
 // What 9P2000.u cannot say.
 var unixLacks = map[capability]syscall.Errno{
