@@ -12,9 +12,9 @@ build:
 
 test: deps check unit
 
-# What the tests need besides Go: a C compiler (for -race), FUSE, and diod.
-PACKAGES = gcc libc6-dev fuse3 diod
-COMMANDS = gcc fusermount3 diod
+# What the tests need besides Go: a C compiler (for -race), FUSE, and two 9P servers.
+PACKAGES = gcc libc6-dev fuse3 diod nfs-ganesha nfs-ganesha-vfs
+COMMANDS = gcc fusermount3 diod ganesha.nfsd
 
 deps:
 	@missing=; for c in $(COMMANDS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $$c >/dev/null || missing="$$missing $$c"; done; \

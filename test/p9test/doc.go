@@ -16,6 +16,11 @@
 // Mount skips the test with one reason: /dev/fuse missing, or no permission to mount (in a container: --device /dev/fuse
 // --cap-add SYS_ADMIN). With P9TEST_MUST=1 in the environment it fails instead; so it does for a missing diod.
 //
+// # Servers that need namespaces of their own
+//
+// Kind Ganesha listens on every address of the network and writes to /run; it starts only in a test that called Isolated, which
+// runs it in a child process with network and mount namespaces of its own. That needs root.
+//
 // # Mapping
 //
 // A test must not map files of the mount in its own process, even if another process serves it: a page

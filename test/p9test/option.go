@@ -11,10 +11,11 @@ const (
 	Legacy                // 9P2000 (package legacy9p), msize 8216
 	Legacy128             // 9P2000, msize 131096
 	LegacyU               // 9P2000.u, msize 8216
+	Ganesha               // Debian's nfs-ganesha, in tests that call Isolated only
 )
 
 func (k Kind) String() string {
-	return [...]string{"embedded", "diod", "legacy", "legacy128", "legacyU"}[k]
+	return [...]string{"embedded", "diod", "legacy", "legacy128", "legacyU", "ganesha"}[k]
 }
 
 // legacyFlags are what legacy9p is given for a kind, and whether it is the server of that kind.

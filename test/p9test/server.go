@@ -1,6 +1,7 @@
 package p9test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -25,7 +26,7 @@ type Server struct {
 	serveFlags []string
 	bin        string         // empty: Binary
 	port       *loopback.Port // of TCP servers
-	cwd        string         // of diod: it lifts its core limit, and may crash as it ends
+	cwd        string         // of diod, which lifts its core limit and may crash as it ends, and of ganesha with all its state
 	socket     string         // of others
 
 	mu   sync.Mutex // guards proc; held while starting
@@ -33,13 +34,13 @@ type Server struct {
 	old  []*process // killed ones, for their stderr
 }
 
-// StartServer exports dir, which must be absolute, until the test ends. Options of mounts are ignored. Without the program diod,
-// Diod skips the test.
+// StartServer exports dir, which must be absolute, until the test ends. Options of mounts are ignored. Without their programs
+// Diod and Ganesha skip the test.
 func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 	t.Helper()
 	c := newConfig(opts)
 	s := &Server{Dir: dir, Kind: c.kind, t: t, serveFlags: c.serveFlags, bin: c.bin}
-	if c.kind == Diod || c.tcp {
+	if c.kind == Diod || c.kind == Ganesha || c.tcp {
 		port, err := loopback.Reserve()
 		if err != nil {
 			t.Fatalf("p9test: %v", err)
@@ -49,7 +50,7 @@ func StartServer(t testing.TB, dir string, opts ...Option) *Server {
 	} else {
 		s.socket = filepath.Join(shortTempDir(t), "9p")
 	}
-	if c.kind == Diod {
+	if c.kind == Diod || c.kind == Ganesha {
 		s.cwd = shortTempDir(t)
 	}
 	t.Cleanup(s.cleanup)
@@ -81,9 +82,12 @@ func (s *Server) Start() {
 		s.old = append(s.old, s.proc)
 	}
 	var err error
-	if s.Kind == Diod {
+	switch s.Kind {
+	case Diod:
 		s.proc, err = s.startDiod()
-	} else {
+	case Ganesha:
+		s.proc, err = s.startGanesha()
+	default:
 		if s.socket != "" {
 			os.Remove(s.socket) // a killed server leaves it
 		}
@@ -116,21 +120,27 @@ func (s *Server) startDiod() (*process, error) {
 			missing(s.t, "diod is not installed (Debian package diod)")
 		}
 	}
-	cmd := exec.Command(path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
+	// Like systemd, without SIGPIPE: it dies from that when a client is gone before its reply.
+	cmd := exec.Command("/bin/sh", "-c", `trap "" PIPE; exec "$0" "$@"`, path, "-f", "-n", "-l", s.port.String(), "-e", s.Dir, "-L", "stderr")
 	cmd.Dir = s.cwd
 	p, err := launch(cmd, "")
 	if err != nil {
 		return nil, err
 	}
+	return p, s.awaitListener(p)
+}
+
+// awaitListener waits until p takes connections on the server's port, and kills it if it does not.
+func (s *Server) awaitListener(p *process) error {
 	for deadline := time.Now().Add(readyTime); ; {
 		c, err := net.DialTimeout("tcp", s.port.String(), time.Second)
 		if err == nil {
 			c.Close()
-			return p, nil
+			return nil
 		}
 		if p.wait(5*time.Millisecond) || time.Now().After(deadline) {
 			p.kill()
-			return p, fmt.Errorf("not listening: %w; it said:\n%s", err, p.stderr)
+			return fmt.Errorf("not listening: %w; it said:\n%s", err, p.stderr)
 		}
 	}
 }
@@ -161,10 +171,13 @@ func address(network, addr string) string {
 	return network + "!" + addr
 }
 
-// Aname is what the mount must attach to: diod wants the directory.
+// Aname is what the mount must attach to: diod wants the directory, ganesha its export's Tag.
 func (s *Server) Aname() string {
-	if s.Kind == Diod {
+	switch s.Kind {
+	case Diod:
 		return s.Dir
+	case Ganesha:
+		return ganeshaTag
 	}
 	return ""
 }
@@ -177,8 +190,32 @@ func (s *Server) Kill() {
 	}
 }
 
-// Pause stops the server with SIGSTOP: connections stay open and nothing is answered.
-func (s *Server) Pause() { s.send(syscall.SIGSTOP) }
+// Pause stops the server with SIGSTOP: connections stay open and nothing is answered. It returns when every thread
+// has stopped.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.send(syscall.SIGSTOP)
+	for deadline := time.Now().Add(killTime); !stopped(s.Pid()); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("p9test: %s goes on after SIGSTOP", s.current().name)
+		}
+	}
+}
+
+// stopped reports whether all threads of a process are in state T (proc_pid_stat(5)), or gone.
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if _, state, ok := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " "); !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Continue ends Pause.
 func (s *Server) Continue() { s.send(syscall.SIGCONT) }
