@@ -3,7 +3,6 @@ package export
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -33,7 +32,7 @@ type conn struct {
 	rw  io.ReadWriteCloser
 	in  *bufio.Reader
 
-	label string // of the core's goroutines
+	over chan struct{} // closed when the core is told the end of input
 
 	// Request being handed to the core; owned by its one reading goroutine.
 	front   []byte // ready bytes
@@ -41,14 +40,14 @@ type conn struct {
 	passTag uint16 // whose
 
 	// Reply being taken from the core; owned by its one writing goroutine.
-	reply []byte
+	reply   []byte
+	replied bool // the first one is out
 
 	wmu sync.Mutex // one frame to rw at a time
 
 	mu      sync.Mutex
-	changed sync.Cond // pending or inCore has shrunk, or err is set
+	changed sync.Cond // pending has shrunk, or err is set
 	pending map[uint16]*request
-	inCore  int  // requests that the core has and has not answered
 	barrier bool // nothing is read until pending is empty
 	msize   uint32
 	agreed  bool  // a version was
@@ -72,25 +71,11 @@ type attach struct {
 
 func newConn(s *Server, rw io.ReadWriteCloser) *conn {
 	c := &conn{
-		srv: s, rw: rw, in: bufio.NewReaderSize(rw, 16<<10),
+		srv: s, rw: rw, in: bufio.NewReaderSize(rw, 16<<10), over: make(chan struct{}),
 		pending: map[uint16]*request{}, msize: firstSize, xattrs: map[uint32][]byte{},
 	}
 	c.changed.L = &c.mu
 	return c
-}
-
-// serve runs the core until the connection ends, and returns why, nil for its
-// orderly end.
-func (c *conn) serve() error {
-	core := p9.NewServer(c, p9.WithServerLogger(coreLog{c}))
-	c.labelled(func() { core.Handle(c, c) }) // always nil; returns after all handlers did
-	c.end(io.EOF)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == io.EOF {
-		return nil
-	}
-	return c.err
 }
 
 // end closes the connection for the reason err; the first reason stays.
@@ -184,31 +169,11 @@ func (c *conn) awaitTurn() error {
 	return c.err
 }
 
-// passed counts a request given to the core, or with -1 one that it is done with.
-func (c *conn) passed(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inCore += n
-	c.changed.Broadcast()
-}
-
 // fence keeps the next request back until those admitted are answered.
 func (c *conn) fence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.barrier = true
-}
-
-// coreLog takes the core's log, which is a line for every message. Only a panic
-// is worth a line of ours; it cost one request, answered EFAULT.
-type coreLog struct{ c *conn }
-
-func (l coreLog) Print(...any) {}
-
-func (l coreLog) Printf(format string, v ...any) {
-	if strings.HasPrefix(format, "panic") {
-		l.c.srv.log.Error("export: " + fmt.Sprintf(format, v...))
-	}
 }
 
 var errOddReply = errors.New("export: the core wrote something that is no reply")

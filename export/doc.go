@@ -56,9 +56,8 @@
 // [conn], which reads and writes the core's frames. A verb that the core spoils
 // travels through it as a Tlock of a type that no client may send ([detourLock]);
 // File.Lock runs the real thing, and the Rlock is replaced by the real reply.
-// Everything else passes untouched, Twrite and Rread payloads uncopied. At the end
-// of a connection the core can panic outside of its handlers; quiesce.go says how
-// that is kept from happening.
+// Everything else passes untouched, Twrite and Rread payloads uncopied. A
+// goroutine of the core serves one request and ends; core.go says why.
 //
 // # Descriptors
 //
@@ -76,6 +75,7 @@
 //	paths.mu             the list of O_PATH descriptors
 //	  node.mu            taken under paths.mu only with TryLock
 //
-// Goroutines: the core's, one per request in flight, which end with the
-// connection; one per connection in Serve; [Server.Close] joins them.
+// Goroutines: the core's, one per request in flight and two per connection, which
+// end with it; one per connection in Serve; [Server.Close] joins them, but for those
+// whose system call does not return within lingerTime.
 package export

@@ -50,8 +50,10 @@ const (
 	headerSize = 7      // size[4] type[1] tag[2]
 	noTag      = 0xffff // Tversion's
 	noFid      = 0xffffffff
-	maxWelem   = 16 // names in a Twalk (walk(5))
-	readHeader = headerSize + 4
+	maxWelem   = 16             // names in a Twalk (walk(5))
+	readHeader = headerSize + 4 // of an Rread
+	// writeHeader is what a Twrite has before its data.
+	writeHeader = headerSize + 4 + 8 + 4
 )
 
 var le = binary.LittleEndian

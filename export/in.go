@@ -8,14 +8,15 @@ import (
 )
 
 // Read hands requests to the core, message by message. The core calls it from one
-// goroutine at a time. A Twrite's payload goes straight into the core's buffer.
+// goroutine at a time, and not again after EOF. A Twrite's payload goes straight
+// into the core's buffer.
 func (c *conn) Read(p []byte) (int, error) {
 	for len(c.front) == 0 && c.pass == 0 {
 		if err := c.next(); err != nil {
 			if err != io.EOF { // at the end, what is being served is still answered
 				c.end(err)
 			}
-			c.quiesce()
+			close(c.over)
 			return 0, io.EOF
 		}
 	}
@@ -24,16 +25,15 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.front = c.front[n:]
 		return n, nil
 	}
-	n, err := c.in.Read(p[:min(len(p), int(c.pass))])
+	n, err := io.ReadAtLeast(c.in, p[:min(len(p), int(c.pass))], 1)
 	c.pass -= uint32(n)
 	if err != nil {
 		c.end(whole(err))
 		c.forget(c.passTag)
-		c.passed(-1)
-		c.quiesce()
-		err = io.EOF
+		close(c.over)
+		return 0, io.EOF
 	}
-	return n, err
+	return n, nil
 }
 
 // whole is for reads within a message, where the end is no orderly one.
@@ -68,8 +68,10 @@ func (c *conn) next() error {
 		return err
 	}
 	if h.typ == twrite {
+		if h.size < writeHeader {
+			return broken("message of type %d is cut short", h.typ)
+		}
 		c.front, c.pass, c.passTag = hb[:], h.size-headerSize, h.tag
-		c.passed(1)
 		return nil
 	}
 	msg := make([]byte, h.size)
@@ -80,8 +82,6 @@ func (c *conn) next() error {
 	}
 	if err != nil {
 		c.forget(h.tag)
-	} else if len(c.front) > 0 {
-		c.passed(1)
 	}
 	return err
 }
