@@ -14,7 +14,7 @@ import (
 	"github.com/hugelgupf/p9/p9"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // serve starts a server for dir on a unix socket and returns its path.
 func serve(t testing.TB, dir string, o Options) (*Server, string) {
