@@ -116,7 +116,7 @@ func TestStuckRequestDoesNotKeepItsConnection(t *testing.T) {
 	p.call(tversion, noTag, appendString(u32s(8192), "9P2000.L"))
 	p.ok(tattach, attachBody(0, "", noFid))
 	p.ok(twalk, walkBody(0, 1, "f"))
-	p.fails(tread, append(le.AppendUint64(u32s(1), 0), u32s(1)...), linux.EINVAL) // not open
+	p.fails(tread, append(le.AppendUint64(u32s(1), 0), u32s(1)...), linux.EBADF) // not open
 	s.paths.mu.Lock()
 	f := s.paths.order.Front().Value.(*node)
 	s.paths.mu.Unlock()

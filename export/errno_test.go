@@ -34,6 +34,10 @@ func TestErrnosAreTheHosts(t *testing.T) {
 		_, _, err := walk(t, root, name).Open(flags)
 		return err
 	}
+	openTwice := func(name string) error {
+		_, _, err := open(t, walk(t, root, name), p9.ReadOnly).Open(p9.ReadOnly)
+		return err
+	}
 	createAs := func(name string, flags p9.OpenFlags) error {
 		f, _, _, err := walk(t, root).Create(name, flags, 0o644, p9.NoUID, p9.NoGID)
 		if err == nil {
@@ -55,12 +59,18 @@ func TestErrnosAreTheHosts(t *testing.T) {
 		{"walk to .", walkTo("."), linux.EINVAL},
 		{"walk to the empty name", walkTo(""), linux.EINVAL},
 		{"walk to a/b as one name", walkTo("full/x"), linux.EINVAL},
-		{"walk through a file", walkTo("file", "x"), linux.EINVAL}, // the core's word
-		{"walk through a symlink", walkTo("sym", "x"), linux.EINVAL},
+		{"walk through a file", walkTo("file", "x"), linux.ENOTDIR},
+		{"walk through a symlink", walkTo("sym", "x"), linux.ENOTDIR},
+		{"walk through nothing", walkTo("nothing", "x"), linux.ENOENT},
+		{"walk through a file to ..", walkTo("file", ".."), linux.EINVAL},
+		{"open a symlink", openAs("sym", p9.ReadOnly), linux.ELOOP},
+		{"open a socket", openAs("sock", p9.ReadOnly), linux.ENXIO},
+		{"open twice", openTwice("file"), linux.EBUSY},
 		{"open a fifo", openAs("fifo", p9.ReadOnly), linux.ENXIO},
 		{"open a fifo to write", openAs("fifo", p9.ReadWrite), linux.ENXIO},
 		{"open a directory to write", openAs("full", p9.WriteOnly), linux.EISDIR},
 		{"open a file as a directory", openAs("file", flagDirectory), linux.ENOTDIR},
+		{"create below an open directory", second(first4(open(t, walk(t, root, "empty"), p9.ReadOnly).Create("x", p9.ReadWrite, 0o644, p9.NoUID, p9.NoGID))), linux.EBUSY},
 		{"create over an existing name, O_EXCL", createAs("file", p9.ReadWrite|flagExcl), linux.EEXIST},
 		{"create over an existing name", createAs("file", p9.ReadWrite), 0},
 		{"create over a directory", createAs("full", p9.ReadWrite), linux.EISDIR},

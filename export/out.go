@@ -44,16 +44,21 @@ func (c *conn) finish(head, tail []byte) {
 			// The core could not parse a request, and does not say which.
 			return nil, nil, broken("malformed message")
 		case r.detour != nil && h.typ == tlock+1:
-			return frame(r.typ+1, h.tag, r.detour.reply), nil, nil
-		case r.typ == tlopen && h.typ == rlerror && len(tail) == 4 && le.Uint32(tail) == uint32(linux.EINVAL):
-			// The core's word for a fid whose name was removed.
-			return errorFrame(h.tag, linux.ENOENT), nil, nil
+			head, tail = r.detour.reply(r.typ+1, h.tag)
+		case (r.typ == twalk || r.typ == twalkgetattr) && isError(h, tail, linux.EINVAL):
+			return errorFrame(h.tag, linux.ENOTDIR), nil, nil
+		case h.typ == txattrcreate+1:
+			c.madeXattr(r.fid)
 		}
 		return head, tail, nil
 	})
 	if err != nil {
 		c.end(err)
 	}
+}
+
+func isError(h header, body []byte, e linux.Errno) bool {
+	return h.typ == rlerror && len(body) == 4 && le.Uint32(body) == uint32(e)
 }
 
 // agree takes note of what an Rversion says.
@@ -78,6 +83,9 @@ func (c *conn) deliver(tag uint16, make func(*request) (head, tail []byte, err e
 	head, tail, err := make(r)
 	if err == nil {
 		err = c.writeLocked(head, tail)
+	}
+	if r != nil && r.detour != nil {
+		r.detour.free()
 	}
 	for _, t := range flushes {
 		if err == nil {

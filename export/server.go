@@ -26,14 +26,15 @@ type Options struct {
 // A Server serves one directory to any number of connections. Each connection
 // has a core of its own: they share nothing but the host's file system.
 type Server struct {
-	o      Options
-	dir    string
-	log    *slog.Logger
-	asRoot bool // may give files away
-	paths  *paths
-	root   *node
-	linger time.Duration // see lingerTime
-	users  atomic.Int32  // of mountFD: the cores, and the server until Close
+	o       Options
+	dir     string
+	log     *slog.Logger
+	asRoot  bool // may give files away
+	paths   *paths
+	root    *node
+	linger  time.Duration // lingerTime
+	maxFids int32
+	users   atomic.Int32 // of mountFD: the cores, and the server until Close
 
 	mu     sync.Mutex // closed, conns, listeners, and wg.Add
 	closed bool
@@ -73,7 +74,7 @@ func New(dir string, o Options) (*Server, error) {
 	}
 	server := &Server{
 		o: o, dir: dir, log: log, asRoot: os.Geteuid() == 0,
-		paths: p, root: p.node(fd, &s, nil, ""), linger: lingerTime,
+		paths: p, root: p.node(fd, &s, nil, ""), linger: lingerTime, maxFids: maxFids,
 		conns: map[*conn]struct{}{}, lns: map[net.Listener]struct{}{},
 	}
 	server.users.Store(1)
