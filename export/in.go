@@ -11,6 +11,9 @@ import (
 // goroutine at a time, and not again after EOF, which it is told only between
 // messages.
 func (c *conn) Read(p []byte) (int, error) {
+	if len(c.front) == 0 {
+		growStack()
+	}
 	for len(c.front) == 0 {
 		if err := c.next(); err != nil {
 			if err != io.EOF { // at the end, what is being served is still answered
