@@ -24,7 +24,7 @@ const (
 	firstSize = 8192
 	// maxFids bounds the Files of one connection: its fids, the directories that
 	// they were walked through, and one more for each that was created.
-	maxFids = 1 << 18
+	maxFids = 1 << 20
 	// maxXattrFids bounds values held between Txattrwalk and Tclunk, 64 KiB each.
 	maxXattrFids = 256
 )
