@@ -3,10 +3,10 @@ package export
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hugelgupf/p9/p9"
 	"golang.org/x/sys/unix"
@@ -14,12 +14,17 @@ import (
 
 const (
 	// maxInFlight bounds the requests of one connection that are being served;
-	// the core would start any number of goroutines, each with a buffer of msize.
+	// the core would start any number of goroutines.
 	maxInFlight = 256
+	// maxHeld bounds the bytes of their Treads and Twrites; one may exceed it.
+	maxHeld = 64 << 20
 	// minMsize is the least that carries every reply but names and data.
 	minMsize = 4096
 	// firstSize bounds messages before msize is agreed.
 	firstSize = 8192
+	// maxFids bounds the Files of one connection: its fids, the directories that
+	// they were walked through, and one more for each that was created.
+	maxFids = 1 << 20
 	// maxXattrFids bounds values held between Txattrwalk and Tclunk, 64 KiB each.
 	maxXattrFids = 256
 )
@@ -33,34 +38,37 @@ type conn struct {
 	rw  io.ReadWriteCloser
 	in  *bufio.Reader
 
-	label string // of the core's goroutines
+	over  chan struct{} // closed when the core is told the end of input
+	files atomic.Int32  // not closed yet
 
 	// Request being handed to the core; owned by its one reading goroutine.
-	front   []byte // ready bytes
-	pass    uint32 // bytes to hand on from in unseen, behind front
-	passTag uint16 // whose
+	front []byte
+	lock  [64]byte // room for the Tlock of a detour
 
 	// Reply being taken from the core; owned by its one writing goroutine.
-	reply []byte
+	reply   []byte
+	replied bool // the first one is out
 
 	wmu sync.Mutex // one frame to rw at a time
 
 	mu      sync.Mutex
-	changed sync.Cond // pending or inCore has shrunk, or err is set
+	changed sync.Cond // pending has shrunk, or err is set
 	pending map[uint16]*request
-	inCore  int  // requests that the core has and has not answered
 	barrier bool // nothing is read until pending is empty
 	msize   uint32
 	agreed  bool  // a version was
 	err     error // why the connection ends; set once
 	attach  attach
-	xattrs  map[uint32][]byte // values being read, by fid
+	xattrs  xattrFids
+	held    int64 // bytes of data that requests in pending have asked for or brought
 }
 
 // request is a T-message that waits for its reply.
 type request struct {
 	typ     byte
 	detour  *detour
+	fid     uint32   // a Txattrcreate's
+	held    int64    // its part of conn.held
 	flushes []uint16 // Tflushes to be answered behind the reply
 }
 
@@ -72,25 +80,12 @@ type attach struct {
 
 func newConn(s *Server, rw io.ReadWriteCloser) *conn {
 	c := &conn{
-		srv: s, rw: rw, in: bufio.NewReaderSize(rw, 16<<10),
-		pending: map[uint16]*request{}, msize: firstSize, xattrs: map[uint32][]byte{},
+		srv: s, rw: rw, in: bufio.NewReaderSize(rw, 16<<10), over: make(chan struct{}),
+		pending: map[uint16]*request{}, msize: firstSize,
+		xattrs: xattrFids{read: map[uint32][]byte{}, written: map[uint32]struct{}{}},
 	}
 	c.changed.L = &c.mu
 	return c
-}
-
-// serve runs the core until the connection ends, and returns why, nil for its
-// orderly end.
-func (c *conn) serve() error {
-	core := p9.NewServer(c, p9.WithServerLogger(coreLog{c}))
-	c.labelled(func() { core.Handle(c, c) }) // always nil; returns after all handlers did
-	c.end(io.EOF)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == io.EOF {
-		return nil
-	}
-	return c.err
 }
 
 // end closes the connection for the reason err; the first reason stays.
@@ -119,6 +114,7 @@ func (c *conn) Attach() (p9.File, error) {
 	a := c.attach
 	c.mu.Unlock()
 	c.srv.root.share()
+	c.files.Add(1)
 	f := &File{srv: c.srv, conn: c, node: c.srv.root, owner: a.uid}
 	names := strings.FieldsFunc(a.aname, func(r rune) bool { return r == '/' })
 	_, to, _, err := f.walk(names)
@@ -162,6 +158,7 @@ func (c *conn) settleLocked(tag uint16) (r *request, flushes []uint16) {
 	if r = c.pending[tag]; r != nil {
 		delete(c.pending, tag)
 		flushes = r.flushes
+		c.held -= r.held
 	}
 	for i := 0; i < len(flushes); i++ {
 		flushes = append(flushes, c.pending[flushes[i]].flushes...)
@@ -178,18 +175,25 @@ func (c *conn) settleLocked(tag uint16) (r *request, flushes []uint16) {
 func (c *conn) awaitTurn() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.err == nil && (c.barrier || len(c.pending) >= maxInFlight) {
+	for c.err == nil && (c.barrier || len(c.pending) >= maxInFlight || c.held >= maxHeld) {
 		c.changed.Wait()
 	}
 	return c.err
 }
 
-// passed counts a request given to the core, or with -1 one that it is done with.
-func (c *conn) passed(n int) {
+// hold counts the data of a request.
+func (c *conn) hold(tag uint16, n uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inCore += n
-	c.changed.Broadcast()
+	c.pending[tag].held += int64(n)
+	c.held += int64(n)
+}
+
+// note keeps the fid of a request until its reply.
+func (c *conn) note(tag uint16, fid uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending[tag].fid = fid
 }
 
 // fence keeps the next request back until those admitted are answered.
@@ -197,18 +201,6 @@ func (c *conn) fence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.barrier = true
-}
-
-// coreLog takes the core's log, which is a line for every message. Only a panic
-// is worth a line of ours; it cost one request, answered EFAULT.
-type coreLog struct{ c *conn }
-
-func (l coreLog) Print(...any) {}
-
-func (l coreLog) Printf(format string, v ...any) {
-	if strings.HasPrefix(format, "panic") {
-		l.c.srv.log.Error("export: " + fmt.Sprintf(format, v...))
-	}
 }
 
 var errOddReply = errors.New("export: the core wrote something that is no reply")

@@ -13,6 +13,9 @@ import (
 // a symlink is ELOOP, a fifo or device ENXIO.
 func (f *File) Create(name string, flags p9.OpenFlags, perm p9.FileMode, uid p9.UID, gid p9.GID) (p9.File, p9.QID, uint32, error) {
 	host, err := hostFlags(flags)
+	if err == nil && f.opened.Load() != nil { // the fid becomes the new file's
+		err = unix.EBUSY
+	}
 	if err != nil {
 		return nil, p9.QID{}, 0, wire(err)
 	}

@@ -59,12 +59,16 @@ func (f *File) change(name string, fn func(dir int) error) error {
 }
 
 func (f *File) on(n *node) *File {
+	if f.conn != nil {
+		f.conn.files.Add(1)
+	}
 	return &File{srv: f.srv, conn: f.conn, node: n, owner: f.owner}
 }
 
 // Walk goes down names, each one component, without following symlinks; with no
 // names it clones f. Errors: EINVAL for a name that is not one component,
-// ENOTDIR, ENOENT, ESTALE and the host's own.
+// ENOTDIR, ENOENT, ESTALE, EMFILE when the connection has too many Files, and the
+// host's own.
 func (f *File) Walk(names []string) ([]p9.QID, p9.File, error) {
 	qids, to, _, err := f.walk(names)
 	if err != nil {
@@ -93,6 +97,9 @@ func (f *File) walk(names []string) (qids []p9.QID, to *File, s unix.Statx_t, er
 	if f.closed.Load() {
 		return nil, nil, s, wire(unix.EBADF)
 	}
+	if f.conn != nil && f.conn.files.Load() >= f.srv.maxFids {
+		return nil, nil, s, wire(unix.EMFILE)
+	}
 	at := f.node
 	at.share()
 	for _, name := range names {
@@ -120,6 +127,9 @@ func (f *File) Renamed(newDir p9.File, newName string) {
 func (f *File) Close() error {
 	if f.closed.Swap(true) {
 		return wire(unix.EBADF)
+	}
+	if f.conn != nil {
+		f.conn.files.Add(-1)
 	}
 	f.node.drop()
 	if o := f.opened.Load(); o != nil {

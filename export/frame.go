@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hugelgupf/p9/linux"
+	"github.com/hugelgupf/p9/p9"
 )
 
 // The types of 9P2000.L messages that the core or a conn knows; a reply is its
@@ -50,8 +51,10 @@ const (
 	headerSize = 7      // size[4] type[1] tag[2]
 	noTag      = 0xffff // Tversion's
 	noFid      = 0xffffffff
-	maxWelem   = 16 // names in a Twalk (walk(5))
-	readHeader = headerSize + 4
+	maxWelem   = 16             // names in a Twalk (walk(5))
+	readHeader = headerSize + 4 // of an Rread
+	// writeHeader is what a Twrite has before its data.
+	writeHeader = headerSize + 4 + 8 + 4
 )
 
 var le = binary.LittleEndian
@@ -82,6 +85,11 @@ func errorFrame(tag uint16, e linux.Errno) []byte {
 
 func appendString(b []byte, s string) []byte {
 	return append(le.AppendUint16(b, uint16(len(s))), s...)
+}
+
+func appendQID(b []byte, q p9.QID) []byte {
+	b = le.AppendUint32(append(b, byte(q.Type)), q.Version)
+	return le.AppendUint64(b, q.Path)
 }
 
 // A body is what is left to parse of a message. After the first lack of bytes

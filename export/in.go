@@ -8,32 +8,24 @@ import (
 )
 
 // Read hands requests to the core, message by message. The core calls it from one
-// goroutine at a time. A Twrite's payload goes straight into the core's buffer.
+// goroutine at a time, and not again after EOF, which it is told only between
+// messages.
 func (c *conn) Read(p []byte) (int, error) {
-	for len(c.front) == 0 && c.pass == 0 {
+	if len(c.front) == 0 {
+		growStack()
+	}
+	for len(c.front) == 0 {
 		if err := c.next(); err != nil {
 			if err != io.EOF { // at the end, what is being served is still answered
 				c.end(err)
 			}
-			c.quiesce()
+			close(c.over)
 			return 0, io.EOF
 		}
 	}
-	if len(c.front) > 0 {
-		n := copy(p, c.front)
-		c.front = c.front[n:]
-		return n, nil
-	}
-	n, err := c.in.Read(p[:min(len(p), int(c.pass))])
-	c.pass -= uint32(n)
-	if err != nil {
-		c.end(whole(err))
-		c.forget(c.passTag)
-		c.passed(-1)
-		c.quiesce()
-		err = io.EOF
-	}
-	return n, err
+	n := copy(p, c.front)
+	c.front = c.front[n:]
+	return n, nil
 }
 
 // whole is for reads within a message, where the end is no orderly one.
@@ -51,7 +43,7 @@ func (c *conn) forget(tag uint16) {
 	c.settleLocked(tag)
 }
 
-// next reads one request, and either sets front and pass, or answers it itself.
+// next reads one request, and either sets front, or answers it itself.
 func (c *conn) next() error {
 	if err := c.awaitTurn(); err != nil {
 		return err
@@ -67,23 +59,54 @@ func (c *conn) next() error {
 	if err := c.admit(h); err != nil {
 		return err
 	}
+	take := c.take
 	if h.typ == twrite {
-		c.front, c.pass, c.passTag = hb[:], h.size-headerSize, h.tag
-		c.passed(1)
-		return nil
+		take = c.takeWrite
 	}
-	msg := make([]byte, h.size)
-	copy(msg, hb[:])
-	_, err := io.ReadFull(c.in, msg[headerSize:])
-	if err = whole(err); err == nil {
-		err = c.route(h, msg)
-	}
+	err := take(h)
 	if err != nil {
 		c.forget(h.tag)
-	} else if len(c.front) > 0 {
-		c.passed(1)
 	}
-	return err
+	return whole(err)
+}
+
+// take reads the rest of a request, and sends it on its way.
+func (c *conn) take(h header) error {
+	msg := make([]byte, h.size)
+	le.PutUint32(msg, h.size)
+	msg[4] = h.typ
+	le.PutUint16(msg[5:], h.tag)
+	if _, err := io.ReadFull(c.in, msg[headerSize:]); err != nil {
+		return err
+	}
+	return c.route(h, msg)
+}
+
+// takeWrite is take for a Twrite, whose data go into a buffer of their own.
+func (c *conn) takeWrite(h header) error {
+	if h.size < writeHeader {
+		return broken("message of type %d is cut short", h.typ)
+	}
+	fixed, err := c.in.Peek(writeHeader - headerSize)
+	if err != nil {
+		return err
+	}
+	b := &body{b: fixed}
+	fid, off, count := b.u32(), b.u64(), b.u32()
+	if count != h.size-writeHeader {
+		return broken("a Twrite of %d bytes in a message of %d", count, h.size)
+	}
+	if c.setsXattr(fid) { // that the core does well
+		return c.take(h)
+	}
+	c.in.Discard(len(fixed))
+	c.hold(h.tag, count)
+	buf := takeBuffer(int(count))
+	if _, err := io.ReadFull(c.in, *buf); err != nil {
+		return err
+	}
+	c.divert(h, fid, writeDetour(off, buf))
+	return nil
 }
 
 func (c *conn) limit() uint32 {
@@ -99,7 +122,7 @@ func (c *conn) route(h header, msg []byte) error {
 	switch h.typ {
 	default:
 		return c.answer(errorFrame(h.tag, linux.EOPNOTSUPP))
-	case tstatfs, tsymlink, tmknod, trename, treadlink, tgetattr, tlink, tmkdir, trenameat, tunlinkat, tauth, tumkdir, tumknod, tusymlink:
+	case twrite, tstatfs, tsymlink, tmknod, trename, treadlink, tgetattr, tlink, tmkdir, trenameat, tunlinkat, tauth, tumkdir, tumknod, tusymlink:
 	case tflush:
 		return c.flush(h, b)
 	case tversion:
@@ -110,31 +133,27 @@ func (c *conn) route(h header, msg []byte) error {
 	case tattach:
 		msg = c.amendAttach(h, b)
 	case twalk, twalkgetattr:
-		b.take(8)
-		if b.u16() > maxWelem {
+		if b.take(8); !walkable(b) {
 			return c.answer(errorFrame(h.tag, linux.EINVAL))
-		}
-	case tlopen:
-		if b.take(4); len(b.b) >= 4 {
-			le.PutUint32(b.b, le.Uint32(b.b)&^(flagSetuid|flagSetgid))
 		}
 	case tlcreate, tucreate:
 		amendCreate(b)
-	case tread, treaddir:
-		fid := b.u32()
-		off := b.u64()
-		if value, ok := c.xattr(fid); ok && h.typ == tread {
-			return c.answer(readXattr(h.tag, value, off, min(b.u32(), c.limit()-readHeader)))
+	case tread:
+		fid, off, count := b.u32(), b.u64(), min(b.u32(), c.limit()-readHeader)
+		if value, ok := c.xattr(fid); ok {
+			return c.answer(readXattr(h.tag, value, off, count))
 		}
-		if len(b.b) >= 4 {
-			le.PutUint32(b.b, min(le.Uint32(b.b), c.limit()-readHeader))
+		if !b.short {
+			c.hold(h.tag, count)
+			c.divert(h, fid, readDetour(off, count))
+			return nil
 		}
 	case tclunk, tremove:
 		if c.clunkXattr(b.u32()) {
 			return c.answer(frame(h.typ+1, h.tag, nil))
 		}
 	case txattrcreate:
-		b.u32()
+		c.note(h.tag, b.u32())
 		b.str()
 		if b.u64() > xattrMax {
 			return c.answer(errorFrame(h.tag, linux.E2BIG))
@@ -143,14 +162,30 @@ func (c *conn) route(h header, msg []byte) error {
 		if b.u32(); b.u8() > byte(p9.Unlock) {
 			return c.answer(errorFrame(h.tag, linux.EINVAL))
 		}
-	case tsetattr, tfsync, tgetlock, txattrwalk:
-		return c.divert(h, b)
+	case tlopen, treaddir, tsetattr, tfsync, tgetlock, txattrwalk:
+		fid := b.u32()
+		if run := c.detour(h.typ, b); !b.short {
+			c.divert(h, fid, &detour{run: run})
+			return nil
+		}
 	}
 	if b.short {
 		return broken("message of type %d is cut short", h.typ)
 	}
 	c.front = msg
 	return nil
+}
+
+// walkable tells whether the names of a Twalk are names; the rest it leaves to the
+// core, whose EINVAL then has one meaning (see finish).
+func walkable(b *body) bool {
+	n := b.u16()
+	for range min(n, maxWelem) {
+		if name := b.str(); !b.short && validName(name) != nil {
+			return false
+		}
+	}
+	return n <= maxWelem
 }
 
 // amendAttach keeps aname and n_uname for Attach, which the core does not tell

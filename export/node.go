@@ -74,10 +74,13 @@ func openPath(dirfd int, name string) (fd int, err error) {
 		fd, err = unix.Openat(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
-	if err != nil {
-		return -1, err
+	switch err {
+	case nil:
+		return fd, nil
+	case unix.EINVAL: // a name that this file system cannot have
+		err = unix.ENOENT
 	}
-	return fd, nil
+	return -1, err
 }
 
 // procPath names exactly the inode behind fd, for the calls that know no

@@ -6,45 +6,34 @@ import (
 	"github.com/hugelgupf/p9/linux"
 )
 
-// Write takes replies from the core, which writes each in pieces, the payload
-// last, from one goroutine at a time. Pieces are collected until the frame is
-// complete; the last one is not copied.
+// Write takes replies from the core, which writes each in pieces: the header, the
+// body, and the payload last, from one goroutine at a time. Pieces are collected
+// until the frame is complete; the last one is not copied. Then the goroutine has
+// done its work, and the error makes it leave (see core.go).
 func (c *conn) Write(p []byte) (int, error) {
 	n := len(p)
-	for len(p) > 0 {
-		want := headerSize
-		if len(c.reply) >= headerSize {
-			want = int(le.Uint32(c.reply))
-		}
-		need := min(want-len(c.reply), len(p))
-		if need < 0 {
-			c.end(errOddReply)
-			return 0, errOddReply
-		}
-		whole := len(c.reply)+need == want
-		if whole && len(c.reply) >= headerSize {
-			err := c.finish(c.reply, p[:need])
-			c.reply = c.reply[:0] // also after an error: the next reply begins anew
-			if err != nil {
-				return 0, err
-			}
-		} else {
-			c.reply = append(c.reply, p[:need]...)
-			if whole && int(le.Uint32(c.reply)) == headerSize { // no body at all
-				err := c.finish(c.reply, nil)
-				c.reply = c.reply[:0]
-				if err != nil {
-					return 0, err
-				}
-			}
-		}
-		p = p[need:]
+	if len(c.reply) == 0 {
+		c.reply, p = append(c.reply, p...), nil
 	}
-	return n, nil
+	switch {
+	case len(c.reply) < headerSize || len(c.reply)+len(p) > int(le.Uint32(c.reply)):
+		c.end(errOddReply)
+	case len(c.reply)+len(p) < int(le.Uint32(c.reply)):
+		c.reply = append(c.reply, p...)
+		return n, nil
+	default:
+		c.finish(c.reply, p)
+	}
+	c.reply = c.reply[:0]
+	if !c.replied {
+		c.replied = true
+		return n, errFirst
+	}
+	return n, errSent
 }
 
 // finish sends one complete reply of the core, amended where need be.
-func (c *conn) finish(head, tail []byte) error {
+func (c *conn) finish(head, tail []byte) {
 	h := parseHeader(head)
 	if h.typ == tversion+1 {
 		c.agree(append(head[headerSize:len(head):len(head)], tail...))
@@ -55,18 +44,21 @@ func (c *conn) finish(head, tail []byte) error {
 			// The core could not parse a request, and does not say which.
 			return nil, nil, broken("malformed message")
 		case r.detour != nil && h.typ == tlock+1:
-			return frame(r.typ+1, h.tag, r.detour.reply), nil, nil
-		case r.typ == tlopen && h.typ == rlerror && len(tail) == 4 && le.Uint32(tail) == uint32(linux.EINVAL):
-			// The core's word for a fid whose name was removed.
-			return errorFrame(h.tag, linux.ENOENT), nil, nil
+			head, tail = r.detour.reply(r.typ+1, h.tag)
+		case (r.typ == twalk || r.typ == twalkgetattr) && isError(h, tail, linux.EINVAL):
+			return errorFrame(h.tag, linux.ENOTDIR), nil, nil
+		case h.typ == txattrcreate+1:
+			c.madeXattr(r.fid)
 		}
 		return head, tail, nil
 	})
-	c.passed(-1)
 	if err != nil {
 		c.end(err)
 	}
-	return err
+}
+
+func isError(h header, body []byte, e linux.Errno) bool {
+	return h.typ == rlerror && len(body) == 4 && le.Uint32(body) == uint32(e)
 }
 
 // agree takes note of what an Rversion says.
@@ -91,6 +83,9 @@ func (c *conn) deliver(tag uint16, make func(*request) (head, tail []byte, err e
 	head, tail, err := make(r)
 	if err == nil {
 		err = c.writeLocked(head, tail)
+	}
+	if r != nil && r.detour != nil {
+		r.detour.free()
 	}
 	for _, t := range flushes {
 		if err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/hugelgupf/p9/p9"
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // serve starts a server for dir on a unix socket and returns its path.
 func serve(t testing.TB, dir string, o Options) (*Server, string) {
@@ -23,7 +23,13 @@ func serve(t testing.TB, dir string, o Options) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sock := filepath.Join(t.TempDir(), "s")
+	return s, listen(t, s)
+}
+
+// listen serves s on a unix socket until the end of the test, and closes it.
+func listen(t testing.TB, s *Server) (sock string) {
+	t.Helper()
+	sock = filepath.Join(t.TempDir(), "s")
 	l, err := Listen("unix", sock)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +46,7 @@ func serve(t testing.TB, dir string, o Options) (*Server, string) {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return s, sock
+	return sock
 }
 
 // mount attaches hugelgupf's own client.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,12 +26,15 @@ type Options struct {
 // A Server serves one directory to any number of connections. Each connection
 // has a core of its own: they share nothing but the host's file system.
 type Server struct {
-	o      Options
-	dir    string
-	log    *slog.Logger
-	asRoot bool // may give files away
-	paths  *paths
-	root   *node
+	o       Options
+	dir     string
+	log     *slog.Logger
+	asRoot  bool // may give files away
+	paths   *paths
+	root    *node
+	linger  time.Duration // lingerTime
+	maxFids int32
+	users   atomic.Int32 // of mountFD: the cores, and the server until Close
 
 	mu     sync.Mutex // closed, conns, listeners, and wg.Add
 	closed bool
@@ -68,11 +72,13 @@ func New(dir string, o Options) (*Server, error) {
 	if m, err := unix.Open(procPath(fd), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
 		p.mountFD = m
 	}
-	return &Server{
+	server := &Server{
 		o: o, dir: dir, log: log, asRoot: os.Geteuid() == 0,
-		paths: p, root: p.node(fd, &s, nil, ""),
+		paths: p, root: p.node(fd, &s, nil, ""), linger: lingerTime, maxFids: maxFids,
 		conns: map[*conn]struct{}{}, lns: map[net.Listener]struct{}{},
-	}, nil
+	}
+	server.users.Store(1)
+	return server, nil
 }
 
 // pathLimit leaves half of the descriptors to open files and connections.
@@ -153,8 +159,10 @@ func isTransient(err error) bool {
 
 // ServeConn serves one connection, whatever it is made of, until its end, until
 // it breaks the protocol, until ctx is done or the server is closed; then it
-// closes rw. It returns nil at the end, and otherwise why. For ctx to work, Close
-// of rw must end a Read of it (as with sockets and pipes).
+// closes rw. It returns nil at the end, and otherwise why. Requests that were read
+// before are answered first, if that takes no longer than 10 s; what the host's
+// file system holds for longer is left behind. For ctx to work, Close of rw must
+// end a Read of it (as with sockets and pipes).
 func (s *Server) ServeConn(ctx context.Context, rw io.ReadWriteCloser) error {
 	c := newConn(s, rw)
 	if !s.enter(func() { s.conns[c] = struct{}{} }) {
@@ -191,8 +199,8 @@ func (s *Server) leave(forget func()) {
 	forget()
 }
 
-// Close ends all connections and listeners, waits for them and lets go of the
-// directory. A second call does nothing.
+// Close ends all connections and listeners, waits for them, 10 s at most, and lets
+// go of the directory. A second call does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -209,8 +217,13 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.wg.Wait()
 	s.root.drop()
-	if s.paths.mountFD >= 0 {
+	s.used()
+	return nil
+}
+
+// used closes mountFD behind its last user.
+func (s *Server) used() {
+	if s.users.Add(-1) == 0 && s.paths.mountFD >= 0 {
 		unix.Close(s.paths.mountFD)
 	}
-	return nil
 }
