@@ -1,7 +1,9 @@
 package p9client
 
 import (
+	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,7 +30,9 @@ type conn struct {
 	rootQid    Qid     // set before the session sees the connection
 	timeout    time.Duration
 	born       time.Time
-	lost       chan struct{} // closed when the connection is given up
+	lost       chan struct{}   // closed when the connection is given up
+	fidFreed   chan struct{}   // capacity 1: one of freeFids may be had
+	crowded    func(limit int) // told that the server takes only so many fids; nil: nobody
 	wg         sync.WaitGroup
 	heard      atomic.Int64 // when the server last showed that it lives, UnixNano
 
@@ -42,6 +46,7 @@ type conn struct {
 	large    line   // calls that wait for it, with messages that are not small
 	adrift   int    // requests with a newFid that were given up and may still be obeyed
 	freeFids []uint32
+	fidLimit uint32 // the least number that the server has refused; 0: none
 	fids     uint32
 	err      error // why it was lost
 }
@@ -66,7 +71,7 @@ type slot struct {
 func newConn(nc net.Conn, generation uint64, msize int, timeout time.Duration) *conn {
 	c := &conn{
 		nc: nc, generation: generation, msize: msize, timeout: timeout, born: time.Now(),
-		lost: make(chan struct{}), pen: pen{work: make(chan struct{}, 1)},
+		lost: make(chan struct{}), fidFreed: make(chan struct{}, 1), pen: pen{work: make(chan struct{}, 1)},
 	}
 	c.gate.init()
 	limitUnsent(nc)
@@ -178,8 +183,53 @@ func (c *conn) newFid() uint32 {
 
 func (c *conn) freeFid(fid uint32) {
 	c.mu.Lock()
-	c.freeFids = append(c.freeFids, fid)
+	if c.fidLimit == 0 || fid < c.fidLimit {
+		c.freeFids = append(c.freeFids, fid)
+	}
 	c.mu.Unlock()
+	select {
+	case c.fidFreed <- struct{}{}:
+	default:
+	}
+}
+
+// fidWait is how long a walk waits for a number that the server takes.
+const fidWait = 5 * time.Second
+
+// refused is told that the server takes no fid with that number: there are servers
+// with a table of them, and so with room for fewer than it. It has others given up
+// and reports whether there is a number to try again with.
+func (c *conn) refused(ctx context.Context, num uint32) bool {
+	c.mu.Lock()
+	if c.fidLimit == 0 || num < c.fidLimit {
+		c.fidLimit = num
+		c.fids = min(c.fids, num-1)
+		c.freeFids = slices.DeleteFunc(c.freeFids, func(n uint32) bool { return n >= num })
+	}
+	limit := int(c.fidLimit)
+	c.mu.Unlock()
+	if c.crowded != nil {
+		c.crowded(limit)
+	}
+	t := time.NewTimer(fidWait)
+	defer t.Stop()
+	for {
+		c.mu.Lock()
+		free := len(c.freeFids)
+		c.mu.Unlock()
+		if free > 0 {
+			return true
+		}
+		select {
+		case <-c.fidFreed:
+		case <-t.C:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-c.lost:
+			return false
+		}
+	}
 }
 
 // freeTagLocked gives the tag back unless an answer is still to come.

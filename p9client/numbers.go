@@ -42,6 +42,32 @@ func (k *numbers) begin(c *conn) {
 	k.c, k.ring, k.kept, k.hand = c, nil, nil, 0
 }
 
+// lower is told that the server takes fewer fids than max.
+func (k *numbers) lower(limit int) {
+	k.mu.Lock()
+	if k.max == 0 || limit < k.max {
+		k.max = limit
+	}
+	c, dropped := k.c, k.makeRoomLocked()
+	k.mu.Unlock()
+	for _, num := range dropped {
+		c.clunk(num)
+	}
+}
+
+// makeRoomLocked takes numbers from fids until there is room for one more, or all
+// are used, and returns them.
+func (k *numbers) makeRoomLocked() (dropped []uint32) {
+	for k.fullLocked() {
+		num, ok := k.dropLocked()
+		if !ok {
+			break
+		}
+		dropped = append(dropped, num)
+	}
+	return dropped
+}
+
 // add tells that f has got the number at, and makes room for the next.
 func (k *numbers) add(f *Fid, at *standing) {
 	f.used.Store(true)
@@ -52,13 +78,7 @@ func (k *numbers) add(f *Fid, at *standing) {
 		f.at.CompareAndSwap(at, nil)
 	case f.slot == 0:
 		k.insertLocked(f)
-		for k.fullLocked() {
-			num, ok := k.dropLocked()
-			if !ok {
-				break
-			}
-			dropped = append(dropped, num)
-		}
+		dropped = k.makeRoomLocked()
 	}
 	k.mu.Unlock()
 	for _, num := range dropped {

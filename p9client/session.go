@@ -306,6 +306,7 @@ func (s *Session) connectTo(ctx context.Context, addr Address, generation uint64
 	c := newConn(nc, generation, int(msize), s.o.RequestTimeout)
 	c.addr = addr
 	c.say = dialectOf(version, s.names)
+	c.crowded = func(limit int) { s.numbers.lower(limit - limit/4) }
 	qid, err := c.say.attach(ctx, c, s.o)
 	if err != nil {
 		c.close(err)

@@ -10,7 +10,20 @@ import (
 
 // walk makes a new fid on c, at path below from. On error there is no fid.
 func (c *conn) walk(ctx context.Context, from uint32, path []string) (uint32, Qid, error) {
-	num := c.newFid()
+	for tries := 1; ; tries++ {
+		num := c.newFid()
+		qid, err := c.walkTo(ctx, from, num, path)
+		switch {
+		case err == nil:
+			return num, qid, nil
+		case errnoOf(err) != syscall.ERANGE || tries == 4 || !c.refused(ctx, num):
+			return 0, Qid{}, err
+		}
+	}
+}
+
+// walkTo is walk, to the fid num.
+func (c *conn) walkTo(ctx context.Context, from, num uint32, path []string) (Qid, error) {
 	at := from
 	var qid Qid
 	for {
@@ -25,13 +38,13 @@ func (c *conn) walk(ctx context.Context, from uint32, path []string) (uint32, Qi
 			} else {
 				c.nofid(ctx, num)
 			}
-			return 0, Qid{}, err
+			return Qid{}, err
 		}
 		if len(qids) > 0 {
 			qid = qids[len(qids)-1]
 		}
 		if path = path[len(part):]; len(path) == 0 {
-			return num, qid, nil
+			return qid, nil
 		}
 		at = num
 	}

@@ -103,11 +103,7 @@ var servers = []server{
 		name: "embedded", dialect: "9P2000.L", start: kind(p9test.Embedded),
 		lacks: map[capability]syscall.Errno{users: notJudged},
 		answers: map[string]syscall.Errno{
-			"walk through a file": syscall.EINVAL, "walk from a file": syscall.EINVAL, "walk through a symbolic link": syscall.EINVAL,
 			"create in a file": syscall.EINVAL, "mkdir in a file": syscall.EINVAL, "unlink in a file": syscall.EINVAL,
-			"write to a fid open for reading": syscall.EPERM, "read of a fid open for writing": syscall.EPERM,
-			"read of a fid that is not open": syscall.EINVAL, "write to a fid that is not open": syscall.EINVAL,
-			"readdir of a file": syscall.EINVAL, "readdir of a fid that is not open": syscall.EINVAL,
 		},
 	},
 	{
@@ -115,7 +111,6 @@ var servers = []server{
 		lacks: map[capability]syscall.Errno{rangeLocks: syscall.EAGAIN},
 		answers: map[string]syscall.Errno{
 			"attach to an unknown aname": syscall.EPERM, "readdir of a file": syscall.EINVAL,
-			"getattr of an open fid after its rename": syscall.ENOENT, "truncate of an open fid after its rename": syscall.ENOENT,
 			"getattr of a removed file": syscall.ENOENT, "truncate of a removed file": syscall.ENOENT,
 		},
 		instead: map[string]string{"Tunlinkat": "Tremove, when Twalk has told which kind it is"},
@@ -136,7 +131,6 @@ var servers = []server{
 			"write at 4 EiB": syscall.EIO, "truncate to 4 EiB": syscall.EIO, "truncate of a directory": syscall.EINVAL,
 			"link of a directory": syscall.EINVAL, "rename to another file system": syscall.EIO, "link to another file system": syscall.EIO,
 			"readdir of a file": syscall.EINVAL, "open of a directory for writing": 0, "readdir of a fid that is not open": 0,
-			"a fid beside 1023 others": syscall.ERANGE,
 		},
 		deviates: map[string]string{
 			accessModes:  "a fid open for reading takes Twrite, one open for writing Tread",
@@ -169,7 +163,7 @@ var plainAnswers = map[string]syscall.Errno{
 }
 
 var plainDeviates = map[string]string{
-	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
+	dirBytes:    "a read gives the stat entries of the wire",
 	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
 	entryTypes: "a fifo is a file",
 }
@@ -183,7 +177,7 @@ var plainInstead = map[string]string{
 // What is lacking besides where every request goes by path, also on open fids.
 var pathLacks = func() map[capability]syscall.Errno {
 	m := maps.Clone(plainLacks)
-	m[afterUnlink], m[afterRename] = syscall.ENOENT, syscall.ENOENT
+	m[afterUnlink] = syscall.ENOENT
 	return m
 }()
 
@@ -202,7 +196,7 @@ var unixLacks = map[capability]syscall.Errno{
 var unixAnswers = map[string]syscall.Errno{"truncate of a directory": 0, "link of a directory": syscall.EACCES}
 
 var unixDeviates = map[string]string{
-	dirBytes: "a read gives the stat entries of the wire", notADir: "not asked: it ends the connection, or the process",
+	dirBytes:    "a read gives the stat entries of the wire",
 	blockCounts: "blocks are reckoned from the size", linkCounts: "1", seconds: "whole seconds; ctime is mtime",
 }
 

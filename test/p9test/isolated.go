@@ -48,6 +48,9 @@ func Isolated(t *testing.T) bool {
 		if err := loopbackUp(); err != nil {
 			t.Fatalf("p9test: %v", err)
 		}
+		if err := letGoOfMounts(); err != nil {
+			t.Fatalf("p9test: %v", err)
+		}
 		return true
 	}
 	if os.Geteuid() != 0 {
@@ -156,4 +159,21 @@ var loopbackUp = sync.OnceValue(func() error {
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return os.NewSyscallError("ioctl SIOCSIFFLAGS lo", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
+})
+
+// letGoOfMounts gives up the copies that this mount namespace has of FUSE mounts, once in a process: the daemons of tests
+// that run meanwhile would wait for them.
+var letGoOfMounts = sync.OnceValue(func() error {
+	b, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if w := strings.Fields(line); len(w) > 2 && strings.HasPrefix(w[2], "fuse") {
+			if err := unix.Unmount(w[1], unix.MNT_DETACH); err != nil && err != unix.EINVAL {
+				return os.NewSyscallError("umount "+w[1], err)
+			}
+		}
+	}
+	return nil
 })
