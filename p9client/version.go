@@ -160,7 +160,7 @@ func tversionOn(nc net.Conn, msize uint32, version string) (answer string, size 
 // hungUp reports whether a Tversion failed because the server closed the
 // connection, as some do over a version that they do not know.
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // handshake connects and agrees on a dialect, on as many connections as that
