@@ -38,6 +38,9 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 	f.mu.Unlock()
 	lost := known && !f.fsys.session.Link().Up
 	if !lost {
+		if known {
+			ctx = p9client.WithoutHold(ctx) // lost on the way, it is answered below
+		}
 		a, err := f.ask(ctx)
 		if lost = known && disconnected(err); !lost {
 			return a, err

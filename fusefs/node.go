@@ -53,19 +53,20 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	}
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
-	c, known := n.childNode(name)
-	if known && !n.fsys.session.Link().Up {
-		if a, err := c.f.attr(ctx); err == nil { // as it was when the connection was lost
-			fillAttr(&out.Attr, c.f, a)
-			return c.EmbeddedInode(), 0
+	if c, known := n.childNode(name); known { // its attributes may have to be asked for more than once
+		fid, err := n.f.fid.Walk(p9client.WithoutHold(ctx), name)
+		if err == nil {
+			return n.child(ctx, fid, nil, out)
 		}
-	}
-	if known { // its attributes may have to be asked for more than once
-		fid, err := n.f.fid.Walk(ctx, name)
+		if !disconnected(err) {
+			return nil, toErrno(err)
+		}
+		a, err := c.f.attr(ctx) // as it was when the connection was lost
 		if err != nil {
 			return nil, toErrno(err)
 		}
-		return n.child(ctx, fid, nil, out)
+		fillAttr(&out.Attr, c.f, a)
+		return c.EmbeddedInode(), 0
 	}
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
