@@ -66,7 +66,7 @@ type FS struct {
 	ctx     context.Context // of our goroutines; ends with Close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	notices chan notice
+	notices notices
 
 	mu    sync.Mutex
 	files map[fileKey]*file
@@ -87,7 +87,7 @@ func Mount(dir string, session *p9client.Session, o Options) (*FS, error) {
 	fsys := &FS{
 		o: o, session: session,
 		journal: errjournal.New(o.Journal), cache: pagecache.New(o.Cache), flusher: writeback.New(o.Writeback),
-		notices: make(chan notice), files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
+		notices: notices{kicked: make(chan struct{}, 1)}, files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
 	}
 	fsys.ctx, fsys.cancel = context.WithCancel(context.Background())
 	f := fsys.file(root.Qid(), root)
