@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -79,10 +78,10 @@ func (r *rig) ok(err error) {
 	}
 }
 
-func (r *rig) fails(err error, errno syscall.Errno) {
+func (r *rig) fails(err, want error) {
 	r.t.Helper()
-	if !errors.Is(err, errno) {
-		r.t.Fatalf("got %v, want %v\n%s", err, errno, r.journalText())
+	if !errors.Is(err, want) {
+		r.t.Fatalf("got %v, want %v\n%s", err, want, r.journalText())
 	}
 }
 
@@ -144,6 +143,27 @@ func (r *rig) lost() {
 	r.Proxy.Refuse()
 	r.Proxy.Cut()
 	r.await("no connection", func() bool { return r.Proxy.Conns() == 0 })
+}
+
+func ended(c *p9test.Call) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// waiting wants calls not to end, for a while, before something lets them.
+func (r *rig) waiting(calls ...*p9test.Call) {
+	r.t.Helper()
+	time.Sleep(300 * time.Millisecond) // what fails at once has failed by then
+	for _, c := range calls {
+		if ended(c) {
+			_, err := c.Wait(r.ctx)
+			r.t.Fatalf("a call ended that had to wait: %v\n%s", err, r.journalText())
+		}
+	}
 }
 
 // heal lets the daemon reconnect and waits until it did.
