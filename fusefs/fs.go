@@ -138,8 +138,19 @@ func (fsys *FS) Journal() *errjournal.Journal { return fsys.journal }
 // Wait returns when the file system was unmounted.
 func (fsys *FS) Wait() { fsys.server.Wait() }
 
-// Unmount unmounts. It fails with EBUSY while programs use the mount.
-func (fsys *FS) Unmount() error { return fsys.server.Unmount() }
+// Unmount unmounts. It fails with EBUSY while programs use the mount. Where a copy
+// of the mount lives on in another mount namespace, the file system does not end:
+// Unmount then returns ctx's cause, with the mount gone from this namespace.
+func (fsys *FS) Unmount(ctx context.Context) error {
+	ended := make(chan error, 1)
+	fsys.wg.Go(func() { ended <- fsys.server.Unmount() })
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // Held returns the bytes that the server has not acknowledged, those of them it
 // refused, and those it has acknowledged but not made durable.

@@ -2,7 +2,11 @@ package test
 
 import (
 	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,5 +41,28 @@ func TestPromise14_LazyUnmountServesUntilTheLastUserIsGone(t *testing.T) {
 			t.Errorf("exit status %d, %v:\n%s", status, err, r.Stderr())
 		}
 		r.serverHas("f", 0, pattern.Bytes(0, 1<<20, 1))
+	})
+}
+
+// A container, or a service with mounts of its own, that was started meanwhile has a
+// copy of the mount. Whoever is signalled ends all the same.
+func TestPromise14_SignalEndsTheDaemonThoughAnotherNamespaceHasTheMount(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a mount namespace")
+	}
+	servers(t, func(r *rig) {
+		other := exec.Command("sleep", "60")
+		other.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+		r.ok(other.Start())
+		defer other.Wait()
+		defer other.Process.Kill()
+		r.ok(os.WriteFile(filepath.Join(r.Path, "f"), []byte("stored"), 0o644))
+		if status := r.Unmount(); status != 0 {
+			t.Errorf("exit status %d:\n%s", status, r.Stderr())
+		}
+		r.serverHas("f", 0, []byte("stored"))
+		if !strings.Contains(r.Stderr(), "is still mounted in another mount namespace") {
+			t.Errorf("it says:\n%s", r.Stderr())
+		}
 	})
 }

@@ -168,12 +168,15 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 	gone := make(chan struct{})
 	go func() { fsys.Wait(); close(gone) }()
 	var busy error
-	var deadline time.Time // of everything that is sent from the unmount on
-	sync := func(collect bool) error {
+	var deadline time.Time // of everything from the unmount on
+	bounded := func() (context.Context, context.CancelFunc) {
 		if deadline.IsZero() {
 			deadline = time.Now().Add(f.exitTimeout)
 		}
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		return context.WithDeadline(context.Background(), deadline)
+	}
+	sync := func(collect bool) error {
+		ctx, cancel := bounded()
 		defer cancel()
 		return fsys.Sync(ctx, collect)
 	}
@@ -184,14 +187,20 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
 		}
-		if busy = fsys.Unmount(); busy != nil {
+		ctx, cancel := bounded()
+		defer cancel()
+		busy = fsys.Unmount(ctx)
+		switch {
+		case errors.Is(busy, context.DeadlineExceeded):
+			fmt.Fprintf(os.Stderr, "p9mapfs: %s is still mounted in another mount namespace, which loses it now\n", dir)
+		case busy != nil:
 			// Programs still use it. The name goes, they keep what they have
 			// open until this process ends.
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 				return fmt.Errorf("cannot unmount %s: %w; try fusermount3 -uz %s", dir, busy, dir)
 			}
 			fmt.Fprintf(os.Stderr, "p9mapfs: %s was busy; programs that still use it lose it now\n", dir)
-		} else {
+		default:
 			<-gone
 		}
 	}
