@@ -37,6 +37,20 @@ func TestPromise01_SyncedStoresAreOnTheServerAndSynced(t *testing.T) {
 	})
 }
 
+func TestPromise01_WhereTheServerCannotSyncAnAcknowledgedTwriteCounts(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 4096))
+		f := r.mapped("f")
+		r.rules("Tfsync reply=EOPNOTSUPP")
+		r.ok(f.Store(r.ctx, 0, []byte("stored")))
+		r.ok(f.Msync(r.ctx))
+		r.serverHas("f", 0, []byte("stored"))
+		if len(r.journal()) > 0 {
+			t.Errorf("journal:\n%s", r.journalText())
+		}
+	})
+}
+
 func TestPromise02_LostConnectionHoldsThenTimesOutThenHeals(t *testing.T) {
 	servers(t, func(r *rig) {
 		r.put("f", make([]byte, 64<<10))
