@@ -197,6 +197,25 @@ func TestPromise04_RefusedFlushKeepsBytesAndErrno(t *testing.T) {
 	}
 }
 
+func TestPromise04_IntervalOfRetriesGrows(t *testing.T) {
+	r := newRig(t, p9test.Embedded, "--retry-interval", "100ms")
+	r.put("f", make([]byte, 4096))
+	f := r.open("f", "rw")
+	const rule = "Twrite reply=ENOSPC"
+	r.rules(rule)
+	began := time.Now()
+	_, err := f.Pwrite(r.ctx, 0, []byte("refused"))
+	r.ok(err)
+	r.ok(r.Proxy.WaitFired(r.ctx, rule, 5))
+	// It is sent after half a second, and again after 100, 200, 400 and 800 ms.
+	if d := time.Since(began); d < 1900*time.Millisecond {
+		t.Errorf("five attempts in %v", d)
+	}
+	r.fails(f.Fsync(r.ctx), syscall.ENOSPC) // asks at once
+	r.Proxy.Clear()
+	r.ok(f.Fsync(r.ctx))
+}
+
 var errnos = map[string]syscall.Errno{
 	"ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EROFS": syscall.EROFS, "EACCES": syscall.EACCES,
 	"EPERM": syscall.EPERM, "EFBIG": syscall.EFBIG, "EIO": syscall.EIO,
