@@ -119,29 +119,32 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 }
 
 // observe compares attributes with what was known. size is theirs with our
-// extents over it. It returns the size to tell the kernel: the old one while the
-// kernel has not yet been made to let go of its pages.
+// extents over it. It returns the size to tell the kernel: the old one, however
+// often it asks, while the kernel has not yet been made to let go of its pages.
 func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
 	now := validity{set: true, version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
 	f.mu.Lock()
 	was := f.told
 	ours := was.changes != changes || f.wb.Sending()
-	f.last = a
-	if !was.set || ours || was.same(now) {
-		f.told, f.toldSize = now, size
-		f.mu.Unlock()
-		f.pages.SetEnd(size)
-		return size
+	theirs := was.set && (!ours && !was.same(now) || size < f.size) // no write of ours makes a file shorter
+	f.last, f.told, f.size = a, now, size
+	if theirs {
+		f.stale++
 	}
-	f.told = now
-	old := f.toldSize
-	f.toldSize = size
-	f.stale++
+	if f.stale == f.cleared {
+		f.toldSize = size
+	}
+	told := f.toldSize
+	f.outdated = f.outdated || told != size
 	f.mu.Unlock()
-	f.pages.Invalidate(0, math.MaxInt64)
+	if theirs {
+		f.pages.Invalidate(0, math.MaxInt64)
+	}
 	f.pages.SetEnd(size)
-	f.fsys.noticeLater(notice{f: f, stale: true})
-	return old
+	if theirs {
+		f.fsys.noticeLater(notice{f: f, stale: true})
+	}
+	return told
 }
 
 func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -169,7 +172,7 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 			return toErrno(err)
 		}
 		n.f.mu.Lock()
-		n.f.toldSize = int64(size)
+		n.f.size, n.f.toldSize = int64(size), int64(size)
 		n.f.mu.Unlock()
 	}
 	set := setAttr(in)

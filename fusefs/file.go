@@ -39,9 +39,11 @@ type file struct {
 	nameless bool // removed, and no other name is known
 	told     validity
 	last     p9client.Attr // as the server gave them, valid if told is set
-	toldSize int64
-	stale    int // how often somebody else's change was seen
-	cleared  int // stale when the kernel was last made to forget its pages
+	size     int64         // as last seen, with what was written since
+	toldSize int64         // what the kernel was told of it
+	outdated bool          // a reply told an older size than was seen
+	stale    int           // how often somebody else's change was seen
+	cleared  int           // stale when the kernel was last made to forget its pages
 
 	// Guarded by FS.mu:
 	known bool  // the kernel knows a node of it

@@ -66,7 +66,7 @@ type FS struct {
 	ctx     context.Context // of our goroutines; ends with Close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	notices chan notice
+	notices notices
 
 	mu    sync.Mutex
 	files map[fileKey]*file
@@ -87,7 +87,7 @@ func Mount(dir string, session *p9client.Session, o Options) (*FS, error) {
 	fsys := &FS{
 		o: o, session: session,
 		journal: errjournal.New(o.Journal), cache: pagecache.New(o.Cache), flusher: writeback.New(o.Writeback),
-		notices: make(chan notice), files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
+		notices: notices{kicked: make(chan struct{}, 1)}, files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
 	}
 	fsys.ctx, fsys.cancel = context.WithCancel(context.Background())
 	f := fsys.file(root.Qid(), root)
@@ -138,8 +138,19 @@ func (fsys *FS) Journal() *errjournal.Journal { return fsys.journal }
 // Wait returns when the file system was unmounted.
 func (fsys *FS) Wait() { fsys.server.Wait() }
 
-// Unmount unmounts. It fails with EBUSY while programs use the mount.
-func (fsys *FS) Unmount() error { return fsys.server.Unmount() }
+// Unmount unmounts. It fails with EBUSY while programs use the mount. Where a copy
+// of the mount lives on in another mount namespace, the file system does not end:
+// Unmount then returns ctx's cause, with the mount gone from this namespace.
+func (fsys *FS) Unmount(ctx context.Context) error {
+	ended := make(chan error, 1)
+	fsys.wg.Go(func() { ended <- fsys.server.Unmount() })
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // Held returns the bytes that the server has not acknowledged, those of them it
 // refused, and those it has acknowledged but not made durable.

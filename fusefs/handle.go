@@ -67,7 +67,10 @@ func (f *file) revalidate(ctx context.Context) (keep bool, err error) {
 		return false, err
 	}
 	f.mu.Lock()
-	keep = f.stale == f.cleared // the LOOKUP before may have seen it, too
+	// The LOOKUP before may have seen it, and may have told the old size after
+	// the kernel was made to forget it.
+	keep = f.stale == f.cleared && !f.outdated
+	f.outdated = false
 	f.mu.Unlock()
 	if !keep {
 		f.fsys.invalidateKernel(ctx, f)
@@ -179,6 +182,7 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	n, err := h.f.pages.WriteAt(ctx, data, off)
 	if n > 0 {
 		h.f.mu.Lock()
+		h.f.size = max(h.f.size, off+int64(n))
 		h.f.toldSize = max(h.f.toldSize, off+int64(n))
 		h.f.mu.Unlock()
 	}

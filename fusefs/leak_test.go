@@ -54,7 +54,7 @@ func TestCloseJoinsEveryGoroutine(t *testing.T) {
 	stop()
 	stop = start()
 	sh("cat h; echo two >> h; sync h; rm -r d h")
-	if err := fsys.Unmount(); err != nil {
+	if err := fsys.Unmount(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	fsys.Close()

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"sync"
 	"syscall"
 )
 
@@ -14,22 +15,48 @@ type notice struct {
 	done   chan struct{} // closed afterwards, if not nil
 }
 
+// notices are what the kernel has yet to be told, in the order in which that was
+// asked for: who waits for one has waited for those before it too. An invalidation
+// that came later would have the kernel throw away the attributes it then asks for.
+type notices struct {
+	kicked chan struct{} // capacity 1: there may be one
+
+	mu    sync.Mutex
+	queue []notice
+}
+
+func (q *notices) add(n notice) {
+	q.mu.Lock()
+	q.queue = append(q.queue, n)
+	q.mu.Unlock()
+	select {
+	case q.kicked <- struct{}{}:
+	default:
+	}
+}
+
+func (q *notices) take() (n notice, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queue) == 0 {
+		return n, false
+	}
+	n, q.queue = q.queue[0], q.queue[1:]
+	return n, true
+}
+
 // notify is the only goroutine that talks to the kernel first. The kernel writes
 // dirty pages before it answers, and those WRITEs are requests to us.
 func (fsys *FS) notify() {
-	var queue []notice
 	for {
-		var out notice
-		if len(queue) > 0 {
-			out, queue = queue[0], queue[1:]
-			fsys.tell(out)
+		if n, ok := fsys.notices.take(); ok {
+			fsys.tell(n)
 			continue
 		}
 		select {
+		case <-fsys.notices.kicked:
 		case <-fsys.ctx.Done():
 			return
-		case n := <-fsys.notices:
-			queue = append(queue, n)
 		}
 	}
 }
@@ -66,25 +93,14 @@ func (fsys *FS) tell(n notice) {
 
 // noticeLater has the notifier tell the kernel, without waiting for it.
 func (fsys *FS) noticeLater(n notice) {
-	fsys.wg.Go(func() {
-		select {
-		case fsys.notices <- n:
-		case <-fsys.ctx.Done():
-		}
-	})
+	fsys.notices.add(n)
 }
 
 // invalidateKernel makes the kernel hand over f's dirty pages and forget the
 // rest, and waits until it did or ctx ends. No lock may be held.
 func (fsys *FS) invalidateKernel(ctx context.Context, f *file) {
 	done := make(chan struct{})
-	select {
-	case fsys.notices <- notice{f: f, done: done}:
-	case <-ctx.Done():
-		return
-	case <-fsys.ctx.Done():
-		return
-	}
+	fsys.notices.add(notice{f: f, done: done})
 	select {
 	case <-done:
 	case <-ctx.Done():

@@ -124,6 +124,9 @@ func TestDemoTellsItsStory(t *testing.T) {
 	if took := time.Since(began); err != nil || took > 15*time.Second {
 		t.Errorf("%v after %v: %s", err, took, d.stderr.String())
 	}
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("it took %v, and says that msync waited 2s", took)
+	}
 	if d.stderr.Len() > 0 {
 		t.Errorf("stderr: %s", d.stderr.String())
 	}

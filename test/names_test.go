@@ -3,8 +3,13 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
+
+	errjournal "p9mapfs/errors"
+	"p9mapfs/test/p9test/pattern"
 )
 
 // A server may know a fid by its path only, as diod does. What is renamed, or
@@ -58,4 +63,69 @@ func statSize(t *testing.T, path string) int64 {
 		t.Fatal(err)
 	}
 	return st.Size()
+}
+
+func TestNamesHeldBytesOutliveOneOfTwoNames(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 4096))
+		if r.plain() { // which has no second names
+			r.fails(os.Link(filepath.Join(r.Path, "f"), filepath.Join(r.Path, "other")), syscall.EPERM)
+			return
+		}
+		r.ok(os.Link(filepath.Join(r.Path, "f"), filepath.Join(r.Path, "other")))
+		f := r.open("f", "rw")
+		r.rules("Twrite reply=ENOSPC")
+		_, err := f.Pwrite(r.ctx, 0, []byte("held"))
+		r.ok(err)
+		r.fails(f.Close(r.ctx), syscall.ENOSPC)
+		r.ok(os.Remove(filepath.Join(r.Path, "f")))
+		g := r.open("other", "rw")
+		r.fails(g.Fsync(r.ctx), syscall.ENOSPC)
+		r.Proxy.Clear()
+		r.ok(g.Fsync(r.ctx))
+		r.serverHas("other", 0, []byte("held"))
+	}, "--retry-interval", "1h")
+}
+
+func TestNamesHeldBytesOfARemovedFileGoWithItsLastHandle(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 4096))
+		f := r.open("f", "rw")
+		r.rules("Twrite reply=ENOSPC")
+		_, err := f.Pwrite(r.ctx, 0, []byte("held"))
+		r.ok(err)
+		r.ok(os.Remove(filepath.Join(r.Path, "f")))
+		r.fails(f.Fsync(r.ctx), syscall.ENOSPC) // it can still ask
+		r.fails(f.Close(r.ctx), syscall.ENOSPC)
+		r.await("nothing to be held", func() bool { return !slices.ContainsFunc(r.states(), errjournal.State.Open) })
+		if status := r.Unmount(); status != 0 {
+			r.t.Errorf("exit status %d for bytes that nobody can ask for", status)
+		}
+	}, "--retry-interval", "1h")
+}
+
+// Somebody else cuts the file where a mapping of ours is dirty. To be told of the
+// smaller size makes the kernel throw the page away without a WRITE.
+func TestSizeOfOthersIsToldOnlyWhenDirtyPagesWereCollected(t *testing.T) {
+	servers(t, func(r *rig) {
+		const size = 8 << 20
+		r.put("f", make([]byte, size))
+		f := r.mapped("f")
+		asker := r.open("f", "r") // on a thread of its own
+		_, err := f.Go("touch", 0, size, 4096).Wait(r.ctx)
+		r.ok(err)
+		for round := range 5 {
+			seed := uint64(round + 1)
+			time.Sleep(20 * time.Millisecond) // another tick of the server's clock
+			r.ok(f.Fill(r.ctx, 1<<20, size-1<<20, seed))
+			r.ok(os.Truncate(filepath.Join(r.Dir, "f"), 10_000))
+			for range 50 {
+				_, err := asker.Size(r.ctx)
+				r.ok(err)
+			}
+			r.ok(f.Msync(r.ctx))
+			r.serverHas("f", 1<<20, pattern.Bytes(1<<20, size-1<<20, seed))
+			r.ok(f.Check(r.ctx, 1<<20, size-1<<20, seed))
+		}
+	}, "--attr-timeout", "0")
 }

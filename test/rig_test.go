@@ -54,6 +54,12 @@ func newRigWith(t *testing.T, server []p9test.Option, flags ...string) *rig {
 // plain tells whether the server speaks 9P2000.
 func (r *rig) plain() bool { return r.Server.Kind == p9test.Legacy }
 
+// plainWords are the messages of 9P2000 that stand for those of 9P2000.L. It syncs by
+// a Twstat that changes nothing.
+var plainWords = strings.NewReplacer(
+	"fsync", "wstat", "getattr", "stat", "setattr", "wstat", "lopen", "open", "lcreate", "create", "readdir", "read", "unlinkat", "remove",
+)
+
 var replyErrno = regexp.MustCompile(`reply=(E[A-Z0-9]+)`)
 
 // said is a rule of the proxy, written for 9P2000.L, in the server's dialect.
@@ -61,11 +67,11 @@ func (r *rig) said(rule string) string {
 	if !r.plain() {
 		return rule
 	}
-	rule = strings.Replace(rule, "fsync", "wstat", 1) // that changes nothing
+	rule = plainWords.Replace(rule)
 	return replyErrno.ReplaceAllStringFunc(rule, func(s string) string {
 		errno, ok := map[string]syscall.Errno{
 			"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EROFS": syscall.EROFS,
-			"EACCES": syscall.EACCES, "EPERM": syscall.EPERM, "EFBIG": syscall.EFBIG,
+			"EACCES": syscall.EACCES, "EPERM": syscall.EPERM, "EFBIG": syscall.EFBIG, "EOPNOTSUPP": syscall.EOPNOTSUPP,
 		}[strings.TrimPrefix(s, "reply=")]
 		if !ok {
 			r.t.Fatalf("%s: what does a server of 9P2000 say?", s)
@@ -112,10 +118,10 @@ func (r *rig) ok(err error) {
 	}
 }
 
-func (r *rig) fails(err error, errno syscall.Errno) {
+func (r *rig) fails(err, want error) {
 	r.t.Helper()
-	if !errors.Is(err, errno) {
-		r.t.Fatalf("got %v, want %v\n%s", err, errno, r.journalText())
+	if !errors.Is(err, want) {
+		r.t.Fatalf("got %v, want %v\n%s", err, want, r.journalText())
 	}
 }
 
@@ -177,6 +183,27 @@ func (r *rig) lost() {
 	r.Proxy.Refuse()
 	r.Proxy.Cut()
 	r.await("no connection", func() bool { return r.Proxy.Conns() == 0 })
+}
+
+func ended(c *p9test.Call) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// waiting wants calls not to end, for a while, before something lets them.
+func (r *rig) waiting(calls ...*p9test.Call) {
+	r.t.Helper()
+	time.Sleep(300 * time.Millisecond) // what fails at once has failed by then
+	for _, c := range calls {
+		if ended(c) {
+			_, err := c.Wait(r.ctx)
+			r.t.Fatalf("a call ended that had to wait: %v\n%s", err, r.journalText())
+		}
+	}
 }
 
 // heal lets the daemon reconnect and waits until it did.

@@ -179,15 +179,19 @@ func (s *stage) plug() error {
 	return nil
 }
 
-// connected waits until the mount has found the server again.
+// connected waits until the mount has found the server again, and what it held is
+// there: until then msync may still be told of the loss.
 func (s *stage) connected(ctx context.Context) error {
+	journal := s.fsys.Journal()
 	for {
-		news := s.session.LinkChanged()
-		if s.session.Link().Up {
+		news, changed := s.session.LinkChanged(), journal.Changed()
+		held, _, _ := s.fsys.Held()
+		if s.session.Link().Up && held == 0 {
 			return nil
 		}
 		select {
 		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -202,12 +206,16 @@ func (s *stage) strike() error {
 	}
 	if s.fsys != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), demoHold)
+		defer cancel()
 		s.fsys.Sync(ctx, false)
-		cancel()
-		if err := s.fsys.Unmount(); err != nil {
-			errs = append(errs, fmt.Errorf("cannot unmount %s/mnt: %w; try fusermount3 -uz", s.dir, err))
-		} else {
+		ctx, cancel = context.WithTimeout(context.Background(), demoHold)
+		defer cancel()
+		err := s.fsys.Unmount(ctx)
+		switch {
+		case err == nil:
 			s.fsys.Close()
+		case !errors.Is(err, context.DeadlineExceeded): // else a copy in another mount namespace ends with us
+			errs = append(errs, fmt.Errorf("cannot unmount %s/mnt: %w; try fusermount3 -uz", s.dir, err))
 		}
 	}
 	if s.session != nil {

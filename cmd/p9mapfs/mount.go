@@ -207,12 +207,15 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 	gone := make(chan struct{})
 	go func() { fsys.Wait(); close(gone) }()
 	var busy error
-	var deadline time.Time // of everything that is sent from the unmount on
-	sync := func(collect bool) error {
+	var deadline time.Time // of everything from the unmount on
+	bounded := func() (context.Context, context.CancelFunc) {
 		if deadline.IsZero() {
 			deadline = time.Now().Add(f.exitTimeout)
 		}
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		return context.WithDeadline(context.Background(), deadline)
+	}
+	sync := func(collect bool) error {
+		ctx, cancel := bounded()
 		defer cancel()
 		return fsys.Sync(ctx, collect)
 	}
@@ -223,16 +226,20 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
 		}
-		if busy = unmount(fsys, time.Until(deadline)); errors.Is(busy, errElsewhere) {
-			fmt.Fprintf(os.Stderr, "p9mapfs: %s is unmounted, but %v; who uses it there loses it now\n", dir, busy)
-		} else if busy != nil {
+		ctx, cancel := bounded()
+		defer cancel()
+		busy = fsys.Unmount(ctx)
+		switch {
+		case errors.Is(busy, context.DeadlineExceeded):
+			fmt.Fprintf(os.Stderr, "p9mapfs: %s is still mounted in another mount namespace, which loses it now\n", dir)
+		case busy != nil:
 			// Programs still use it. The name goes, they keep what they have
 			// open until this process ends.
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 				return fmt.Errorf("cannot unmount %s: %w; try fusermount3 -uz %s", dir, busy, dir)
 			}
 			fmt.Fprintf(os.Stderr, "p9mapfs: %s was busy; programs that still use it lose it now\n", dir)
-		} else {
+		default:
 			<-gone
 		}
 	}
@@ -248,22 +255,6 @@ func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) err
 		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
 	}
 	return nil
-}
-
-var errElsewhere = errors.New("it is still mounted in another mount namespace, such as a container's")
-
-// unmount unmounts, and waits for the kernel to let go of the file system. It
-// keeps it as long as a mount namespace that was made meanwhile has a copy of the
-// mount: then the error is errElsewhere, after the time given, at least 1 s.
-func unmount(fsys *fusefs.FS, wait time.Duration) error {
-	done := make(chan error, 1)
-	go func() { done <- fsys.Unmount() }() // ends with this process, if not before
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(max(wait, time.Second)):
-		return errElsewhere
-	}
 }
 
 // closeOnExec keeps the commands of exec! addresses, which are started again at
