@@ -347,6 +347,8 @@ func TestManyAtOnce(t *testing.T) {
 	var all, others sync.WaitGroup
 	stop := make(chan struct{})
 	told := make([]int, workers)
+	var followed uint64
+	at := j.Serial() // before anybody changes anything
 	for w, l := range held {
 		c := l.Cursor()
 		all.Go(func() {
@@ -361,8 +363,6 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		})
 	}
-	var followed uint64
-	at := j.Serial()
 	others.Go(func() {
 		for {
 			changed := j.Changed()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -108,6 +109,10 @@ func TestDying(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+	await("SIGSTOP to stop it", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		return strings.Contains(string(b), "State:\tT")
+	})
 	cmd.Process.Signal(syscall.SIGWINCH)
 	if dying(uint32(pid)) {
 		t.Error("SIGWINCH ends nobody")
@@ -115,6 +120,13 @@ func TestDying(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	await("SIGTERM to be seen", func() bool { return dying(uint32(pid)) })
 	cmd.Process.Kill()
+	await("a process that has ended to be seen", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		return strings.Contains(string(b), "State:\tZ")
+	})
+	if !dying(uint32(pid)) {
+		t.Error("a process that has ended is dying, though its parent has not asked for its status")
+	}
 	cmd.Wait()
 	if !dying(uint32(pid)) {
 		t.Error("a process that is gone is dying")

@@ -49,8 +49,8 @@ func (fsys *FS) interruptible(ctx context.Context) (context.Context, func()) {
 }
 
 // dying reports whether a thread has SIGKILL pending, or any signal that it
-// neither catches nor ignores and whose default is to end it. A thread that is
-// gone is dying too.
+// neither catches nor ignores and whose default is to end it. A thread that has
+// ended, or is gone, is dying too.
 func dying(tid uint32) bool {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
@@ -60,6 +60,9 @@ func dying(tid uint32) bool {
 	var pending, harmless uint64
 	for s := bufio.NewScanner(f); s.Scan(); {
 		key, value, _ := strings.Cut(s.Text(), ":")
+		if state := strings.TrimSpace(value); key == "State" && (strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")) {
+			return true // waits for its parent only
+		}
 		mask, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 		switch {
 		case key == "SigPnd" || key == "ShdPnd":
