@@ -110,11 +110,11 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if name == errorsName {
 		return nil, nil, 0, syscall.EEXIST
 	}
-	gid := gidOf(ctx)
+	as, gid := creator(ctx)
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
 	// Read access too: the kernel may have to fill up a page that was mapped.
-	created, err := n.f.fid.Create(ctx, name, flags&^uint32(syscall.O_ACCMODE)|syscall.O_RDWR, mode, gid)
+	created, err := n.f.fid.Create(as(ctx), name, flags&^uint32(syscall.O_ACCMODE)|syscall.O_RDWR, mode, gid)
 	if err != nil {
 		return nil, nil, 0, toErrno(err)
 	}

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"os"
 	"path"
 	"syscall"
 
@@ -148,10 +149,10 @@ func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, reques
 	if name == errorsName {
 		return nil, syscall.EEXIST
 	}
-	gid := gidOf(ctx)
+	as, gid := creator(ctx)
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
-	if err := request(ctx, gid); err != nil {
+	if err := request(as(ctx), gid); err != nil {
 		return nil, toErrno(err)
 	}
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
@@ -161,12 +162,17 @@ func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, reques
 	return n.child(ctx, fid, &a, out)
 }
 
-// gidOf is the group that a new file gets.
-func gidOf(ctx context.Context) uint32 {
-	if c, ok := fuse.FromContext(ctx); ok {
-		return c.Gid
+// creator returns who a new file is to belong to: a context in which the server is
+// told his uid, if he is not the user who mounted and whom it knows, and his group.
+func creator(ctx context.Context) (as func(context.Context) context.Context, gid uint32) {
+	c, ok := fuse.FromContext(ctx)
+	if !ok {
+		c = &fuse.Caller{Owner: fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}}
 	}
-	return 0
+	if c.Uid == uint32(os.Getuid()) {
+		return func(ctx context.Context) context.Context { return ctx }, c.Gid
+	}
+	return func(ctx context.Context) context.Context { return p9client.WithOwner(ctx, c.Uid) }, c.Gid
 }
 
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {

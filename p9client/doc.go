@@ -4,7 +4,8 @@
 //
 // # Dialects
 //
-// 9P2000.L, with the extensions of gVisor that save round trips, 9P2000.u and
+// 9P2000.L, with those extensions of gVisor that save round trips (Twalkgetattr) or
+// say who owns what is made (Tucreate), 9P2000.u and
 // 9P2000. Dial offers them in this order; Options.Dialect names one. The methods
 // are the same in all of them, and speak of errno, mode and flags as Linux does:
 //

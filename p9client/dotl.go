@@ -46,17 +46,18 @@ func (dotL) open(ctx context.Context, c *conn, num, flags uint32) (q Qid, iounit
 	return q, iounit, err
 }
 
-func (dotL) create(ctx context.Context, at *standing, elem string, flags, perm, gid uint32) (o opened, err error) {
+func (d dotL) create(ctx context.Context, at *standing, elem string, flags, perm, gid uint32) (o opened, err error) {
 	o.num, _, err = at.c.walk(ctx, at.num, nil)
 	if err != nil {
 		return o, unsent(err)
 	}
-	cl := newCall(tlcreate)
+	cl, owner := d.owned(ctx, tlcreate, tucreate)
 	cl.enc.u32(o.num)
 	cl.enc.str(elem)
 	cl.enc.u32(flags | syscall.O_CREAT | largeFile)
 	cl.enc.u32(perm & 07777)
 	cl.enc.u32(gid)
+	owner(&cl.enc)
 	if err = at.c.ask(ctx, cl, func(d *decoder) { o.qid, o.iounit = d.qid(), d.u32() }); err != nil {
 		at.c.clunk(o.num)
 	}

@@ -46,25 +46,26 @@ func (dotL) treaddir(ctx context.Context, at *standing, offset uint64, count int
 	return l, next, err
 }
 
-func makeNode(ctx context.Context, at *standing, typ uint8, elem string, fields func(e *encoder)) (q Qid, err error) {
-	cl := newCall(typ)
+func (d dotL) makeNode(ctx context.Context, at *standing, typ, utyp uint8, elem string, fields func(e *encoder)) (q Qid, err error) {
+	cl, owner := d.owned(ctx, typ, utyp)
 	cl.enc.u32(at.num)
 	cl.enc.str(elem)
 	fields(&cl.enc)
+	owner(&cl.enc)
 	err = at.c.ask(ctx, cl, func(d *decoder) { q = d.qid() })
 	return q, err
 }
 
-func (dotL) mkdir(ctx context.Context, at *standing, elem string, perm, gid uint32) (Qid, error) {
-	return makeNode(ctx, at, tmkdir, elem, func(e *encoder) { e.u32(perm & 07777); e.u32(gid) })
+func (d dotL) mkdir(ctx context.Context, at *standing, elem string, perm, gid uint32) (Qid, error) {
+	return d.makeNode(ctx, at, tmkdir, tumkdir, elem, func(e *encoder) { e.u32(perm & 07777); e.u32(gid) })
 }
 
-func (dotL) symlink(ctx context.Context, at *standing, elem, target string, gid uint32) (Qid, error) {
-	return makeNode(ctx, at, tsymlink, elem, func(e *encoder) { e.str(target); e.u32(gid) })
+func (d dotL) symlink(ctx context.Context, at *standing, elem, target string, gid uint32) (Qid, error) {
+	return d.makeNode(ctx, at, tsymlink, tusymlink, elem, func(e *encoder) { e.str(target); e.u32(gid) })
 }
 
-func (dotL) mknod(ctx context.Context, at *standing, elem string, mode, major, minor, gid uint32) (Qid, error) {
-	return makeNode(ctx, at, tmknod, elem, func(e *encoder) { e.u32(mode); e.u32(major); e.u32(minor); e.u32(gid) })
+func (d dotL) mknod(ctx context.Context, at *standing, elem string, mode, major, minor, gid uint32) (Qid, error) {
+	return d.makeNode(ctx, at, tmknod, tumknod, elem, func(e *encoder) { e.u32(mode); e.u32(major); e.u32(minor); e.u32(gid) })
 }
 
 func (dotL) readlink(ctx context.Context, at *standing) (target string, err error) {

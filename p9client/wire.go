@@ -41,6 +41,10 @@ const (
 	tremove      = 122
 	tstat        = 124
 	twstat       = 126
+	tucreate     = 128 // of gVisor's extensions, like the next ones: Tlcreate and an owner
+	tumkdir      = 130
+	tumknod      = 132
+	tusymlink    = 134
 	twalkgetattr = 126 // of gVisor's extensions to 9P2000.L, which has no Twstat
 	headerLen    = 7   // size[4] type[1] tag[2]
 	ioHeaderLen  = 24  // what msize must leave besides the data of Rread and Twrite
@@ -168,7 +172,7 @@ var messageNames = map[uint8]string{
 	treaddir: "readdir", tfsync: "fsync", tlock: "lock", tgetlock: "getlock", tlink: "link", tmkdir: "mkdir",
 	trenameat: "renameat", tunlinkat: "unlinkat", tversion: "version", tattach: "attach", tflush: "flush", twalk: "walk",
 	topen: "open", tcreate: "create", tread: "read", twrite: "write", tclunk: "clunk", tremove: "remove", tstat: "stat",
-	twstat: "wstat",
+	twstat: "wstat", tucreate: "ucreate", tumkdir: "umkdir", tumknod: "umknod", tusymlink: "usymlink",
 }
 
 // messageName is a message's name in the manuals: "Twalk", "Rwalk".
