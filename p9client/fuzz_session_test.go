@@ -77,7 +77,7 @@ func FuzzSession(f *testing.F) {
 		dialect := []string{DotL, Plain, DotU}[say%3]
 		s.speak(dialect)
 		x := s.dial(Options{
-			Dialect: dialect, Msize: hostileMsize, BackoffMax: 2 * time.Millisecond, DialTimeout: time.Second,
+			Dialect: dialect, Msize: hostileMsize, BackoffMax: 2 * time.Millisecond, DialTimeout: 5 * time.Second,
 			RequestTimeout: 50 * time.Millisecond, HoldTimeout: 300 * time.Millisecond,
 		})
 		p := &twists{b: plan[:min(len(plan), 200)]}
