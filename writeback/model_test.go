@@ -106,7 +106,7 @@ func model(t *testing.T, rnd *rand.Rand) {
 				r.set(func() { r.refuse = refuseWith(syscall.ENOSPC, "Twrite", "Tfsync") })
 			}
 		case op == 18 && trouble == "refusing":
-			sctx, cancel := context.WithTimeout(ctx, time.Second)
+			sctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 			if err := r.f.Sync(sctx); err != nil && !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("step %d: Sync while the server refuses: %v", step, err)
 			}
