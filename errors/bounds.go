@@ -46,34 +46,43 @@ func (q *queue) remove(r *record) {
 	q.n--
 }
 
-// A shelf keeps settled entries apart from open ones.
-type shelf struct{ settled, open queue }
+// A shelf keeps entries in the order in which to forget them: first settled ones,
+// then losses, and open ones only when nothing else is left.
+type shelf [3]queue
 
-func newShelf(which int) shelf {
-	return shelf{queue{which: which}, queue{which: which}}
+func newShelf(which int) *shelf {
+	return &shelf{{which: which}, {which: which}, {which: which}}
 }
 
-func (s *shelf) of(state State) *queue {
-	if state.Open() {
-		return &s.open
+// rank is the queue of a shelf in which entries of that state are.
+func rank(s State) int {
+	switch {
+	case s.Open():
+		return 2
+	case s == Dropped:
+		return 1
 	}
-	return &s.settled
+	return 0
 }
 
-func (s *shelf) len() int { return s.settled.n + s.open.n }
+func (s *shelf) of(state State) *queue { return &s[rank(state)] }
 
-// first is the record to forget first: open ones only when nothing else is left.
+func (s *shelf) len() int { return s[0].n + s[1].n + s[2].n }
+
+// first is the record to forget first, nil if there is none.
 func (s *shelf) first() *record {
-	if s.settled.head != nil {
-		return s.settled.head
+	for i := range s {
+		if s[i].head != nil {
+			return s[i].head
+		}
 	}
-	return s.open.head
+	return nil
 }
 
 func (s *shelf) all() iter.Seq[*record] {
 	return func(yield func(*record) bool) {
-		for _, q := range []*queue{&s.settled, &s.open} {
-			for r := q.head; r != nil; r = r.links[q.which].next {
+		for i := range s {
+			for r := s[i].head; r != nil; r = r.links[s[i].which].next {
 				if !yield(r) {
 					return
 				}
@@ -97,9 +106,9 @@ func (j *Journal) letGoLocked(r *record) {
 }
 
 // alterLocked gives r the content e. It keeps its place in the queues, unless
-// it is settled, or open again.
+// it is settled, lost, or open again.
 func (j *Journal) alterLocked(r *record, e Entry) {
-	if e.State.Open() == r.State.Open() {
+	if rank(e.State) == rank(r.State) {
 		r.log.count(r.State, -1)
 		r.Entry = e
 		r.log.count(r.State, 1)
@@ -139,8 +148,11 @@ func (j *Journal) evictLocked(r *record) {
 		l.last = nil
 	}
 	l.cut.Total++
-	if r.State.Open() {
+	switch {
+	case r.State.Open():
 		l.cut.Open++
+	case r.State == Dropped:
+		l.cut.Losses++
 	}
 	j.pruneLocked(l)
 }

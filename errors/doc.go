@@ -53,6 +53,28 @@
 // the Journal, is found again by qid.path, and does not depend on the entry:
 // the bounds may forget the line, never the loss.
 //
+// # Following
+//
+// A [Follower] is given every record and every change of one, in the order in
+// which they happened, the same seq again with its new state:
+//
+//	f := j.Follow()
+//	for {
+//		entries, missed, err := f.Next(ctx) // or <-f.Ready(), then f.Take()
+//		...
+//		b = AppendGap(b, missed)
+//		for _, e := range entries {
+//			b, err = e.AppendText(b)
+//			b = append(b, '\n')
+//		}
+//	}
+//
+// The newest [Options].Events changes of the mount are kept, once for all
+// followers; one that falls further behind is told how many it missed, and
+// [AppendGap] says that in a comment line. To see what was before, take
+// [Journal.Follow] first and [Journal.WriteBelow] then: a change between the
+// two shows twice, never not at all.
+//
 // # Lives
 //
 // [Journal.Log] hands out a reference, [Log.Close] gives it back. A Log with
@@ -63,9 +85,10 @@
 //
 // The journal is memory: it ends with the daemon. It keeps [Options].PerFile
 // entries a file and PerMount in all. Beyond that it forgets settled entries
-// first, those settled longest ago before others, and open ones only when
-// nothing else is left; how many went is counted and said in a comment line
-// for the file or directory that is asked about. Counts of files that are
+// first, those settled longest ago before others, then losses, and open ones
+// only when nothing else is left; how many went, and how many of these were open
+// or losses, is counted and said in a comment line for the file or directory that
+// is asked about. A forgotten entry is issued no more. Counts of files that are
 // themselves forgotten are kept for 1024 paths, after that for directories
 // above them ("up to N more"). Files with an unseen loss are never forgotten,
 // so their number bounds the memory they take. A message is cut to 1024

@@ -1,20 +1,14 @@
 package errjournal
 
-// A follower sees every record and every change of one:
-//
-//	at := j.Serial()
-//	for {
-//		changed := j.Changed() // before Since, so that nothing falls between
-//		entries, next, missed := j.Since(at)
-//		...
-//		at = next
-//		<-changed
-//	}
-
-// Changed returns a channel that is closed at the next record or update.
+// Changed returns a channel that is closed at the next record or update. Ask for
+// it before Since, so that nothing falls between the two; a Follower does.
 func (j *Journal) Changed() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.changedLocked()
+}
+
+func (j *Journal) changedLocked() <-chan struct{} {
 	if j.mu.changed == nil {
 		j.mu.changed = make(chan struct{})
 	}
@@ -36,6 +30,10 @@ func (j *Journal) Serial() uint64 {
 func (j *Journal) Since(serial uint64) (entries []Entry, next, missed uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.sinceLocked(serial)
+}
+
+func (j *Journal) sinceLocked(serial uint64) (entries []Entry, next, missed uint64) {
 	next = j.mu.serial
 	if serial >= next {
 		return nil, next, 0

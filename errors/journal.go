@@ -28,7 +28,7 @@ type Journal struct {
 
 		seq     uint64             // the last one given out
 		records map[uint64]*record // remembered entries by seq
-		order   shelf              // the same, by the order in which to forget them
+		order   *shelf             // the same, by the order in which to forget them
 		logs    map[*Log]struct{}  // every Log with a reference, an entry or an unseen loss
 		byQid   map[uint64]*Log    // those of logs that Log finds again
 		cut     tally              // entries forgotten of Logs that are pruned

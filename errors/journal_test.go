@@ -224,7 +224,7 @@ func TestPrunedWhenNothingWouldBeLost(t *testing.T) {
 	b.Record(Entry{State: Dropped})
 	b.Record(failed(0)) // evicts the dropped entry
 	b.Close()
-	if logs() != 101 || j.Evicted("b") != (Evicted{Total: 1}) {
+	if logs() != 101 || j.Evicted("b") != (Evicted{Total: 1, Losses: 1}) {
 		t.Errorf("log with an entry: %d, %+v", logs(), j.Evicted(""))
 	}
 	b.Update(2, become(Resolved))

@@ -18,7 +18,7 @@ type Log struct {
 	replaced bool // qid means another file now
 	refs     int
 
-	order  shelf        // the remembered entries
+	order  *shelf       // the remembered entries
 	counts [nStates]int // of them, by state
 	last   *record      // the newest, nil if it is not remembered
 	cut    Evicted      // what the bounds made us forget

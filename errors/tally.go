@@ -9,12 +9,14 @@ import (
 type Evicted struct {
 	Total   uint64 // entries at or below the path asked about
 	Open    uint64 // of those, the ones that were open when they went
+	Losses  uint64 // and the ones that told of a loss
 	Perhaps uint64 // further entries, counted only for a directory above it
 }
 
 func (c *Evicted) plus(d Evicted) {
 	c.Total += d.Total
 	c.Open += d.Open
+	c.Losses += d.Losses
 	c.Perhaps += d.Perhaps
 }
 
@@ -24,6 +26,9 @@ func (c Evicted) appendComment(b []byte, j *Journal) []byte {
 		b = fmt.Appendf(b, "# %d older entries dropped", c.Total)
 		if c.Open > 0 {
 			b = fmt.Appendf(b, ", %d of them while open", c.Open)
+		}
+		if c.Losses > 0 {
+			b = fmt.Appendf(b, ", %d of them losses", c.Losses)
 		}
 		b = fmt.Appendf(b, ": the journal remembers %d a file and %d in all\n", j.perFile, j.perMount)
 	}

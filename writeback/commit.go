@@ -10,8 +10,10 @@ import (
 
 // A commit is one Tfsync. Those who ask while one is running share the next.
 type commit struct {
-	done chan struct{} // closed when answered
-	err  error         // valid after that
+	done  chan struct{} // closed when answered
+	err   error         // valid after that
+	bytes int64         // unstable when it was started
+	ours  bool          // nobody asked for it
 }
 
 type commits struct{ running, next *commit }
@@ -39,6 +41,8 @@ func (f *File) commitLocked() *commit {
 
 func (f *File) startLocked(c *commit) {
 	f.commits.running = c
+	c.bytes = f.set.bytes[unstable]
+	f.fl.syncing(c, +1)
 	f.fl.wg.Go(func() { f.run(c) })
 }
 
@@ -49,7 +53,11 @@ func (f *File) run(c *commit) {
 	f.mu.Lock()
 	cover := f.acks
 	f.mu.Unlock()
+	start := time.Now()
 	c.err = f.remote.Sync(fl.o.Pin(fl.ctx, link.Generation))
+	if c.err == nil && c.bytes > 0 {
+		fl.synced(time.Since(start))
+	}
 	if errors.Is(c.err, syscall.EOPNOTSUPP) || errors.Is(c.err, syscall.ENOSYS) {
 		c.err = nil // a server without sync: acknowledged is all there is
 	}
@@ -66,11 +74,6 @@ func (f *File) committed(generation, cover uint64, err error) {
 	f.mu.Lock()
 	defer f.fl.kick()
 	defer f.mu.Unlock()
-	next := f.commits.next
-	f.commits = commits{}
-	if next != nil {
-		f.startLocked(next)
-	}
 	var mine []*extent
 	f.set.all(func(e *extent) bool {
 		if e.state == unstable && e.ack <= cover && e.gen == generation {
@@ -85,15 +88,9 @@ func (f *File) committed(generation, cover uint64, err error) {
 	f.unsyncedSince = time.Time{} // changedLocked starts the time anew if any are left
 	switch {
 	case err == nil:
-		for _, e := range mine {
-			f.set.remove(e)
-		}
-		f.goneLocked(mine, true)
+		f.durableLocked(mine)
 		if t != nil && t.durable(cover) {
 			f.forgetTruncationLocked(errjournal.Resolved)
-		}
-		if f.set.bytes[failed] == 0 {
-			f.retryWait = 0
 		}
 	case disconnected(err) || f.fl.ctx.Err() != nil:
 		f.redoLocked(mine)
@@ -107,24 +104,10 @@ func (f *File) committed(generation, cover uint64, err error) {
 		}
 	}
 	f.changedLocked()
-}
-
-// commitIfDueLocked sends a Tfsync for bytes that nobody asked to be made
-// durable: because they are old, because there are many, or because the journal
-// has lines that wait for it.
-func (f *File) commitIfDueLocked(wake *earliest, link Link, now time.Time, hurry bool) {
-	if f.unsyncedSince.IsZero() || f.commits.running != nil {
-		return
+	was := f.commits
+	f.fl.syncing(was.running, -1)
+	f.commits = commits{}
+	if was.next != nil {
+		f.startLocked(was.next)
 	}
-	age := f.fl.o.SyncAge
-	if f.released {
-		age = min(age, f.fl.o.Age)
-	}
-	at := f.unsyncedSince.Add(age)
-	told := (f.records > 0 || f.trunc != nil && f.trunc.rec != 0) && f.set.held() == 0
-	if hurry || told || !now.Before(at) {
-		f.commitLocked()
-		return
-	}
-	wake.add(at)
 }

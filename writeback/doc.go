@@ -20,6 +20,9 @@
 //	                                                          | Tfsync
 //	                                                          v
 //	any state -- stored again, truncated, abandoned -------> gone
+//	any but in flight -- discarded ------------------------> gone
+//
+// With Options.Trust there is no unstable state: an Rwrite leads to gone.
 //
 // An extent that is dirty, in flight or failed counts against Options.Budget;
 // an unstable one against Options.Unstable. "Pending" is not a state but a
@@ -45,6 +48,17 @@
 //   - Reads see the extents laid over the server's bytes, but not those that the
 //     server has acknowledged on the present connection: somebody else may have
 //     written since.
+//   - A Tfsync that nobody asked for is sent for unstable bytes that are old, for
+//     files without handles soon, and when the unstable bytes of all files
+//     exceed what arrives during two Tfsyncs, as measured, but not before
+//     Options.Unstable: first for files without handles, then for those with
+//     most. At twice that WriteAt waits.
+//   - A Discard drops what was stored before it, after the Twrites that carry
+//     some of it have been answered, and keeps others from starting meanwhile.
+//     Newer stores outlive it. The journal knows of each loss before the bytes
+//     are gone for Sync.
+//   - Order between a store and a Truncate, a Discard or a Sync is that of the
+//     file's epoch, which each of these ends.
 //   - An error of the server is never the answer to WriteAt; it is the answer to
 //     Sync and Drain, every time, until it is resolved. WriteAt fails only where
 //     its own bytes cannot be kept; these are then recorded as dropped.
@@ -58,7 +72,7 @@
 // # Locks
 //
 //	File.mu            extents, truncation, flights, records of one file
-//	    Flusher.mu     files in the queue, link, counters' waiters
+//	    Flusher.mu     files in the queue, link, sums, pace, waiters for room
 //	        (errjournal's own locks)
 //
 // No lock is held across a call of Remote. File.truncating is the one thing
@@ -68,5 +82,6 @@
 //
 // One scheduler owns the queue and decides what is sent; Options.Workers
 // workers do I/O and nothing else. A Tfsync in flight has a goroutine of its own,
-// one per file at most. Close joins them all.
+// one per file at most, and of those that nobody asked for four at once. Close
+// joins them all.
 package writeback

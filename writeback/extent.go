@@ -29,8 +29,7 @@ type extent struct {
 	off   int64
 	data  []byte
 	state state
-	epoch uint64    // of the file when stored: what a Sync waits for
-	seq   uint64    // order of stores in the file
+	epoch uint64    // of the file when stored: what a Sync waits for, a Truncate cuts, a Discard drops
 	born  time.Time // when stored; the zero time is due at once
 	fl    *flight   // state inFlight: the Twrite that carries it
 	ack   uint64    // state unstable: serial of its Rwrite
@@ -112,6 +111,9 @@ func noneUpTo(m map[uint64]int64, epoch uint64) bool {
 // overlapping calls f for each extent that shares a byte with [off, end), in
 // order, until f returns false. f must not change the set.
 func (s *extents) overlapping(off, end int64, f func(*extent) bool) {
+	if off >= end {
+		return
+	}
 	start := off
 	s.tree.Descend(off, func(_ int64, e *extent) bool {
 		if e.end() > off {
@@ -173,6 +175,52 @@ func (s *extents) cut(off, end int64, which func(*extent) bool) []*extent {
 		gone = append(gone, e)
 	}
 	return gone
+}
+
+// nextRun finds the next run of adjacent dirty extents that are not blocked and of
+// which one is due. The run starts in [from, to) and has at most full bytes; n is
+// 0 if there is none.
+func (s *extents) nextRun(from, to, full int64, blocked func(off, end int64) bool, due func(*extent) bool) (off, n int64) {
+	now := false // something of the run is due
+	s.tree.Ascend(from, func(_ int64, e *extent) bool {
+		usable := e.state == dirty && !blocked(e.off, e.end())
+		if n > 0 && (!usable || e.off != off+n || n >= full) {
+			if now {
+				return false
+			}
+			n = 0
+		}
+		if n == 0 {
+			if e.off >= to {
+				return false
+			}
+			if !usable {
+				return true
+			}
+			off, now = e.off, false
+		}
+		n += int64(len(e.data))
+		now = now || due(e)
+		return true
+	})
+	if !now {
+		return 0, 0
+	}
+	return off, min(n, full)
+}
+
+// runs parts l, which is in order, into runs of adjacent extents that belong
+// together.
+func runs(l []*extent, together func(a, b *extent) bool) [][]*extent {
+	var parts [][]*extent
+	from := 0
+	for i := 1; i <= len(l); i++ {
+		if i == len(l) || l[i].off != l[i-1].end() || !together(l[i-1], l[i]) {
+			parts = append(parts, l[from:i])
+			from = i
+		}
+	}
+	return parts
 }
 
 // shrinkToFit gives a small remainder a buffer of its own, lest 4 KiB that are

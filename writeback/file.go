@@ -18,13 +18,13 @@ type File struct {
 
 	mu            sync.Mutex // guards what follows
 	set           extents
-	seq           uint64 // of the last store
-	epoch         uint64 // given to stores; each drain starts a new one
+	epoch         uint64 // given to stores; each Sync, Drain, Truncate and Discard starts a new one
 	acks          uint64 // serial of the last Rwrite or Rsetattr
 	landed        uint64 // changes of the server's file by us; see Changes
 	redone        uint64 // times that the server was found to lack what it had; see ReadAt
 	flights       []*flight
 	cutting       *int64      // size that a Truncate is asking the server for
+	discarding    []*reach    // what calls of Discard are about to drop
 	trunc         *truncation // agreed by the server, not durable
 	commits       commits
 	refusal       error     // why bytes are failed, the newest reason

@@ -51,6 +51,9 @@ func (f *File) answered(w *flight, err error) {
 	if lost {
 		f.fl.suspect(w.generation)
 	}
+	if err == nil {
+		f.fl.acknowledged(w.n)
+	}
 	f.mu.Lock()
 	defer f.fl.kick()
 	defer f.mu.Unlock()
@@ -62,6 +65,9 @@ func (f *File) answered(w *flight, err error) {
 		}
 	}
 	switch {
+	case err == nil && f.fl.o.Trust:
+		f.landed++
+		f.durableLocked(mine)
 	case err == nil && f.currentLocked(w.generation) && (f.trunc == nil || !f.trunc.resend):
 		f.acks++
 		f.landed++
@@ -76,6 +82,17 @@ func (f *File) answered(w *flight, err error) {
 		f.refusedLocked("Twrite", err, mine)
 	}
 	f.changedLocked()
+}
+
+// durableLocked lets go of extents that the server will not lose.
+func (f *File) durableLocked(l []*extent) {
+	for _, e := range l {
+		f.set.remove(e)
+	}
+	f.goneLocked(l, true)
+	if f.set.bytes[failed] == 0 {
+		f.retryWait = 0
+	}
 }
 
 // currentLocked reports whether the connection is still the one of that
@@ -190,6 +207,8 @@ func (f *File) Abandon() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.goneLocked(f.set.cut(0, 1<<63-1, nil), false)
-	f.trunc = nil
+	if f.trunc != nil {
+		f.forgetTruncationLocked(errjournal.Superseded)
+	}
 	f.changedLocked()
 }

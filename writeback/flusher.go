@@ -26,14 +26,19 @@ type Remote interface {
 
 // Options are the limits of a Flusher. Zero values mean the defaults.
 type Options struct {
-	Budget     int64         // bytes that may be dirty, in flight or failed; 64 MiB, at least 4 MiB
-	Background int64         // bytes above which extents are sent before their Age; Budget/4
-	Unstable   int64         // bytes that may be unstable before a Tfsync is sent for them; 64 MiB
-	MaxWrite   int           // bytes of the largest Twrite; 64 KiB
-	Workers    int           // Twrites in flight; 16
-	Age        time.Duration // after which a dirty extent is sent; 500 ms
-	SyncAge    time.Duration // after which an unstable extent gets a Tfsync; 5 s
-	Retry      time.Duration // between two attempts at what the server refused; 5 s
+	Budget     int64 // bytes that may be dirty, in flight or failed; 64 MiB, at least 4 MiB
+	Background int64 // bytes above which extents are sent before their Age; Budget/4
+	Unstable   int64 // bytes that may be unstable before a Tfsync is sent for them; 64 MiB, more
+	// where a Tfsync takes long: see UnstableMost
+	UnstableMost int64         // bytes that may be unstable at all, however fast the server takes them; 8 times Unstable
+	MaxWrite     int           // bytes of the largest Twrite; 64 KiB
+	Workers      int           // Twrites in flight; 16
+	Age          time.Duration // after which a dirty extent is sent; 500 ms
+	SyncAge      time.Duration // after which an unstable extent gets a Tfsync; 5 s
+	Retry        time.Duration // between two attempts at what the server refused; 5 s
+
+	Trust   bool // an acknowledged Twrite counts as durable; no Tfsync is sent
+	Through bool // WriteAt waits until the server has answered
 
 	// Pin returns a context in which a Remote's calls fail as disconnected,
 	// instead of waiting, unless they run on that generation of the connection.
@@ -58,6 +63,8 @@ func (o Options) withDefaults() Options {
 	o.Budget = max(o.Budget, 4<<20)
 	def(&o.Background, o.Budget/4)
 	def(&o.Unstable, 64<<20)
+	def(&o.UnstableMost, 8*o.Unstable)
+	o.UnstableMost = max(o.UnstableMost, 2*o.Unstable)
 	if o.MaxWrite <= 0 {
 		o.MaxWrite = 64 << 10
 	}
@@ -93,6 +100,9 @@ type Flusher struct {
 		room     chan struct{} // closed when held or unstable shrinks; nil if nobody waits
 		held     int64
 		unstable int64
+		covered  int64 // of unstable, what Tfsyncs under way are about
+		ours     int   // Tfsyncs under way that nobody asked for
+		pace     pace
 		failed   int64
 	}
 }

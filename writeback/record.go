@@ -68,22 +68,14 @@ func (f *File) closeRecordLocked(r *record) {
 
 // pendLocked records as pending what is due while the connection is lost.
 func (f *File) pendLocked(link Link, now time.Time) {
-	var run []*extent
-	flush := func() {
-		if len(run) > 0 {
-			f.troubledLocked("Twrite", errjournal.Pending, link.verdict(), run)
-		}
-		run = run[:0]
-	}
+	var l []*extent
 	f.set.all(func(e *extent) bool {
-		if e.state != dirty || e.rec != nil || !f.dueLocked(e, now) {
-			return true
+		if e.state == dirty && e.rec == nil && f.dueLocked(e, now) {
+			l = append(l, e)
 		}
-		if len(run) > 0 && run[len(run)-1].end() != e.off {
-			flush()
-		}
-		run = append(run, e)
 		return true
 	})
-	flush()
+	for _, run := range runs(l, func(_, _ *extent) bool { return true }) {
+		f.troubledLocked("Twrite", errjournal.Pending, link.verdict(), run)
+	}
 }

@@ -138,13 +138,20 @@ type rig struct {
 	f       *writeback.File
 	journal *errjournal.Journal
 	dropped [][2]int64
+
+	onDropped func(off, n int64) // nil: nobody above
 }
 
 func newRig(t testing.TB, o writeback.Options) *rig {
 	r := &rig{server: &server{}, t: t, journal: errjournal.New(errjournal.Options{})}
 	o.Pin = pin
 	r.fl = writeback.New(o)
-	r.f = r.fl.Open(r.server, r.journal.Log(1, "f"), func(off, n int64) { r.dropped = append(r.dropped, [2]int64{off, n}) })
+	r.f = r.fl.Open(r.server, r.journal.Log(1, "f"), func(off, n int64) {
+		r.dropped = append(r.dropped, [2]int64{off, n})
+		if r.onDropped != nil {
+			r.onDropped(off, n)
+		}
+	})
 	t.Cleanup(r.fl.Close)
 	return r
 }

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"math"
 	"time"
 )
 
@@ -8,8 +9,14 @@ import (
 func (fl *Flusher) schedule() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var looked time.Time // for files that need a Tfsync
 	for {
-		w, next := fl.next(time.Now())
+		now := time.Now()
+		w, wake := fl.next(now)
+		if w == nil || now.Sub(looked) >= lookForSyncs {
+			looked = now
+			fl.startSyncs(now, &wake)
+		}
 		if w != nil {
 			select {
 			case fl.work <- w:
@@ -18,10 +25,10 @@ func (fl *Flusher) schedule() {
 				return
 			}
 		}
-		if next.IsZero() {
+		if wake.t.IsZero() {
 			timer.Reset(time.Hour)
 		} else {
-			timer.Reset(max(time.Until(next), 0))
+			timer.Reset(max(time.Until(wake.t), 0))
 		}
 		select {
 		case <-fl.kicked:
@@ -34,12 +41,10 @@ func (fl *Flusher) schedule() {
 
 // next returns the next errand, giving each file its turn, or else the time at
 // which there will be one, if that is known.
-func (fl *Flusher) next(now time.Time) (*flight, time.Time) {
-	var wake time.Time
+func (fl *Flusher) next(now time.Time) (w *flight, wake earliest) {
 	fl.mu.Lock()
 	turns := len(fl.mu.queue)
 	pressed := fl.mu.held-fl.mu.failed > fl.o.Background
-	hurry := fl.mu.unstable > fl.o.Unstable
 	link := fl.mu.link
 	fl.mu.Unlock()
 	for range turns {
@@ -47,12 +52,8 @@ func (fl *Flusher) next(now time.Time) (*flight, time.Time) {
 		f := fl.mu.queue[0]
 		fl.mu.queue = append(fl.mu.queue[1:], f)
 		fl.mu.Unlock()
-		w, at := f.take(link, now, pressed, hurry)
-		if w != nil {
-			return w, time.Time{}
-		}
-		if !at.IsZero() && (wake.IsZero() || at.Before(wake)) {
-			wake = at
+		if w = f.take(link, now, pressed, &wake); w != nil {
+			return w, earliest{}
 		}
 	}
 	return nil, wake
@@ -73,16 +74,16 @@ func (f *File) unqueueLocked() {
 	f.queued = false
 }
 
-// take removes one errand from f's due, or says when there will be one.
-func (f *File) take(link Link, now time.Time, pressed, hurry bool) (*flight, time.Time) {
+// take removes one errand from f's due, or adds the time to wake at which there
+// will be one.
+func (f *File) take(link Link, now time.Time, pressed bool, wake *earliest) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.emptyLocked() {
 		f.released = false
 		f.unqueueLocked()
-		return nil, time.Time{}
+		return nil
 	}
-	wake := earliest{}
 	// While somebody drains, what is refused stays refused until he was told.
 	if f.urgent == 0 && !f.retryAt.IsZero() && (f.set.bytes[failed] > 0 || f.trunc != nil && f.trunc.err != nil) {
 		if now.Before(f.retryAt) {
@@ -93,31 +94,30 @@ func (f *File) take(link Link, now time.Time, pressed, hurry bool) (*flight, tim
 	}
 	if !link.Up {
 		f.pendLocked(link, now)
-		f.nextDueLocked(&wake, now)
-		return nil, wake.t
+		f.nextDueLocked(wake, now)
+		return nil
 	}
 	if t := f.trunc; t != nil && t.resend {
-		if t.err != nil || len(f.flights) > 0 || f.cutting != nil {
-			return nil, wake.t // the extents wait for it
+		if t.err != nil || len(f.flights) > 0 || f.cutting != nil || len(f.discarding) > 0 {
+			return nil // the extents wait for it
 		}
 		w := &flight{file: f, generation: link.Generation, trunc: t, off: t.least(), n: t.last() - t.least()}
 		f.flights = append(f.flights, w)
-		return w, time.Time{}
+		return w
 	}
 	if f.set.bytes[dirty] > 0 {
 		if w := f.takeRunLocked(now, pressed); w != nil {
 			w.generation = link.Generation
-			return w, time.Time{}
+			return w
 		}
-		f.nextDueLocked(&wake, now)
+		f.nextDueLocked(wake, now)
 	}
-	f.commitIfDueLocked(&wake, link, now, hurry)
-	return nil, wake.t
+	return nil
 }
 
 // dueLocked reports whether a dirty extent has waited long enough.
 func (f *File) dueLocked(e *extent, now time.Time) bool {
-	return f.urgent > 0 || e.rec != nil || now.Sub(e.born) >= f.fl.o.Age
+	return f.urgent > 0 || f.fl.o.Through || e.rec != nil || now.Sub(e.born) >= f.fl.o.Age
 }
 
 func (f *File) nextDueLocked(wake *earliest, now time.Time) {
@@ -132,14 +132,21 @@ func (f *File) nextDueLocked(wake *earliest, now time.Time) {
 // takeRunLocked puts the next run of adjacent dirty extents in flight, at most
 // one Twrite's worth of it, going round the file from the cursor.
 func (f *File) takeRunLocked(now time.Time, pressed bool) *flight {
-	w := f.runFromLocked(f.cursor, 1<<63-1, now, pressed)
-	if w == nil && f.cursor > 0 {
-		w = f.runFromLocked(0, f.cursor, now, pressed)
+	full := int64(f.fl.o.MaxWrite)
+	due := func(e *extent) bool { return pressed || f.dueLocked(e, now) }
+	off, n := f.set.nextRun(f.cursor, math.MaxInt64, full, f.blockedLocked, due)
+	if n == 0 && f.cursor > 0 {
+		off, n = f.set.nextRun(0, f.cursor, full, f.blockedLocked, due)
 	}
-	if w == nil {
+	if n == 0 {
 		return nil
 	}
-	for _, e := range f.set.list(w.off, w.end()) {
+	w := &flight{file: f, off: off, n: n}
+	l := f.set.list(w.off, w.end())
+	if last := l[len(l)-1]; last.end() > w.end() {
+		f.set.split(last, w.end())
+	}
+	for _, e := range l {
 		f.set.setState(e, inFlight)
 		e.fl = w
 		w.parts = append(w.parts, e.data)
@@ -149,53 +156,19 @@ func (f *File) takeRunLocked(now time.Time, pressed bool) *flight {
 	return w
 }
 
-// runFromLocked finds a run that starts in [from, to).
-func (f *File) runFromLocked(from, to int64, now time.Time, pressed bool) *flight {
-	var w *flight
-	full := int64(f.fl.o.MaxWrite)
-	due := false
-	f.set.tree.Ascend(from, func(_ int64, e *extent) bool {
-		usable := e.state == dirty && !f.blockedLocked(e.off, e.end())
-		if w != nil && (!usable || e.off != w.end() || w.n >= full) {
-			if due || pressed {
-				return false
-			}
-			w = nil
-		}
-		if w == nil {
-			if e.off >= to {
-				return false
-			}
-			if !usable {
-				return true
-			}
-			w, due = &flight{file: f, off: e.off}, false
-		}
-		w.n += int64(len(e.data))
-		due = due || f.dueLocked(e, now)
-		return true
-	})
-	if w == nil || !due && !pressed {
-		return nil
-	}
-	if w.n > full {
-		w.n = full
-		last := f.set.list(w.end()-1, w.end())[0]
-		if last.end() > w.end() {
-			f.set.split(last, w.end())
-		}
-	}
-	return w
-}
-
 // blockedLocked reports whether [off, end) has to wait: for a Twrite in flight
-// that overlaps it, or for a truncation being asked for.
+// that overlaps it, for a truncation being asked for, or for a Discard.
 func (f *File) blockedLocked(off, end int64) bool {
 	if f.cutting != nil && end > *f.cutting {
 		return true
 	}
 	for _, w := range f.flights {
 		if off < w.end() && w.off < end {
+			return true
+		}
+	}
+	for _, d := range f.discarding {
+		if d.overlaps(off, end) {
 			return true
 		}
 	}

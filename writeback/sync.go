@@ -18,7 +18,8 @@ func (f *File) Drain(ctx context.Context) error {
 
 // Sync makes everything durable that was stored before the call: it tries again
 // what was refused, drains, and sends a Tfsync. It returns nil only if the
-// server has acknowledged all of it and a Tfsync that came after.
+// server has acknowledged all of it and a Tfsync that came after. With
+// Options.Trust no Tfsync is sent: what is acknowledged is taken for durable.
 func (f *File) Sync(ctx context.Context) error {
 	f.mu.Lock()
 	epoch := f.newEpochLocked()
@@ -28,6 +29,9 @@ func (f *File) Sync(ctx context.Context) error {
 	for {
 		if err := f.drain(ctx, epoch); err != nil {
 			return err
+		}
+		if f.fl.o.Trust {
+			return nil
 		}
 		if link, _ := f.fl.link(); !link.Up && f.durable(epoch) {
 			return nil
@@ -83,7 +87,7 @@ func (f *File) newEpochLocked() uint64 {
 	return e
 }
 
-// drain waits until nothing stored up to epoch is dirty or in flight.
+// drain has everything sent at once, and settles it.
 func (f *File) drain(ctx context.Context, epoch uint64) error {
 	f.mu.Lock()
 	f.urgent++
@@ -95,6 +99,12 @@ func (f *File) drain(ctx context.Context, epoch uint64) error {
 		f.mu.Unlock()
 		f.fl.kick()
 	}()
+	return f.settle(ctx, epoch)
+}
+
+// settle waits until the server has acknowledged or refused everything stored up
+// to epoch, and returns the file's verdict.
+func (f *File) settle(ctx context.Context, epoch uint64) error {
 	for {
 		link, _ := f.fl.link()
 		f.mu.Lock()

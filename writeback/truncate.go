@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"math"
+	"syscall"
 	"time"
 
 	errjournal "p9mapfs/errors"
@@ -19,10 +20,11 @@ type truncation struct {
 	rec    uint64 // the journal's line, 0 if there is none
 }
 
-// A cut set the file's size to size; ack is the serial of its Rsetattr.
+// A cut set the file's size to size.
 type cut struct {
-	size int64
-	ack  uint64
+	size  int64
+	ack   uint64 // serial of its Rsetattr
+	epoch uint64 // of the file when it was asked for
 }
 
 // least is the smallest size that the file had on the way.
@@ -44,6 +46,12 @@ func (t *truncation) durable(cover uint64) bool {
 		t.cuts = t.cuts[1:]
 	}
 	return len(t.cuts) == 0
+}
+
+// within reports whether all that t may have cut lies there, and all of t was
+// asked for up to epoch.
+func (t *truncation) within(there reach, epoch uint64) bool {
+	return there.off <= t.least() && there.end == math.MaxInt64 && t.cuts[len(t.cuts)-1].epoch <= epoch
 }
 
 // send repeats what t amounts to: to cut the file to its least size and to
@@ -85,7 +93,7 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	}
 	f.mu.Lock()
 	f.cutting = &size
-	last := f.seq
+	epoch := f.newEpochLocked()
 	f.mu.Unlock()
 	generation, sent, err := f.askTruncate(ctx, size)
 
@@ -94,18 +102,12 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	defer f.mu.Unlock()
 	f.cutting = nil
 	f.landed++
-	beyond := func(e *extent) bool { return e.seq <= last }
+	beyond := func(e *extent) bool { return e.epoch <= epoch }
 	switch {
 	case err == nil:
 		f.goneLocked(f.set.cut(size, math.MaxInt64, beyond), false)
-		if f.trunc == nil {
-			f.trunc = new(truncation)
-		}
-		f.acks++
-		f.trunc.cuts = append(f.trunc.cuts, cut{size, f.acks})
-		f.trunc.gen = generation
-		if !f.currentLocked(generation) {
-			f.resendLocked()
+		if !f.fl.o.Trust {
+			f.agreedLocked(cut{size: size, epoch: epoch}, generation)
 		}
 	case sent:
 		// It may have happened. What the server had acknowledged beyond size it
@@ -123,12 +125,26 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	return err
 }
 
+// agreedLocked keeps a cut that the server has made, until it is durable.
+func (f *File) agreedLocked(c cut, generation uint64) {
+	if f.trunc == nil {
+		f.trunc = new(truncation)
+	}
+	f.acks++
+	c.ack = f.acks
+	f.trunc.cuts = append(f.trunc.cuts, c)
+	f.trunc.gen = generation
+	if !f.currentLocked(generation) {
+		f.resendLocked()
+	}
+}
+
 // askTruncate sends Tsetattr until the server has answered one, and returns the
 // generation of the connection that brought the answer. sent reports whether the
 // server may have obeyed one that was not answered.
 func (f *File) askTruncate(ctx context.Context, size int64) (generation uint64, sent bool, err error) {
 	for {
-		if err := f.awaitLanded(ctx, size); err != nil {
+		if err := f.awaitLanded(ctx, reach{size, math.MaxInt64}); err != nil {
 			return 0, sent, err
 		}
 		if generation, err = f.fl.awaitUp(ctx); err != nil {
@@ -148,13 +164,13 @@ func (f *File) askTruncate(ctx context.Context, size int64) (generation uint64, 
 	}
 }
 
-// awaitLanded waits until no Twrite beyond size is in flight.
-func (f *File) awaitLanded(ctx context.Context, size int64) error {
+// awaitLanded waits until neither a Twrite there nor a truncation is in flight.
+func (f *File) awaitLanded(ctx context.Context, there reach) error {
 	for {
 		f.mu.Lock()
 		busy := false
 		for _, w := range f.flights {
-			busy = busy || w.trunc != nil || w.end() > size
+			busy = busy || w.trunc != nil || there.overlaps(w.off, w.end())
 		}
 		news := f.newsLocked()
 		f.mu.Unlock()
@@ -165,6 +181,8 @@ func (f *File) awaitLanded(ctx context.Context, size int64) error {
 		case <-news:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-f.fl.ctx.Done():
+			return syscall.ENOTCONN
 		}
 	}
 }
@@ -184,7 +202,8 @@ func (f *File) truncated(w *flight, err error) {
 		case err == nil && f.currentLocked(w.generation):
 			f.acks++
 			f.landed++
-			t.cuts = []cut{{t.least(), f.acks}, {t.last(), f.acks}}
+			epoch := t.cuts[len(t.cuts)-1].epoch
+			t.cuts = []cut{{t.least(), f.acks, epoch}, {t.last(), f.acks, epoch}}
 			t.resend, t.gen = false, w.generation
 		case err != nil && !lost:
 			f.truncRefusedLocked("Tsetattr", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"time"
 
@@ -17,6 +16,10 @@ import (
 // and recorded, only when no room came, or when the server refuses so much of
 // this file that holding more would starve the others; the error is the server's
 // then.
+//
+// With Options.Through it also waits until the server has acknowledged or refused
+// what is held of the file, and no longer than for room. It then returns nil
+// whatever came: p is kept as ever.
 func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -33,10 +36,18 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	f.published.held += n // reserve has counted it
 	idle := f.set.tree.Len() == 0
 	f.insertLocked(p, off)
+	epoch := f.epoch
+	if f.fl.o.Through {
+		f.newEpochLocked()
+	}
 	f.changedLocked()
 	f.mu.Unlock()
-	if idle || f.fl.pressed() {
+	if idle || f.fl.o.Through || f.fl.pressed() {
 		f.fl.kick()
+	}
+	if f.fl.o.Through {
+		// Whatever the verdict is, p is held, and Sync and Drain tell it.
+		_ = f.settle(ctx, epoch)
 	}
 	return len(p), nil
 }
@@ -45,13 +56,12 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 func (f *File) insertLocked(p []byte, off int64) {
 	end := off + int64(len(p))
 	f.goneLocked(f.set.cut(off, end, nil), false)
-	f.seq++
 	if f.appendLocked(p, off) {
 		return
 	}
 	f.set.add(&extent{
 		off: off, data: append([]byte(nil), p...), state: dirty,
-		epoch: f.epoch, seq: f.seq, born: time.Now(),
+		epoch: f.epoch, born: time.Now(),
 	})
 }
 
@@ -64,12 +74,11 @@ func (f *File) appendLocked(p []byte, off int64) bool {
 	var prev *extent
 	f.set.tree.Descend(off, func(_ int64, e *extent) bool { prev = e; return false })
 	if prev == nil || prev.end() != off || prev.state != dirty || prev.rec != nil ||
-		prev.epoch != f.epoch || len(prev.data)+len(p) > f.fl.o.MaxWrite || f.cutting != nil {
+		prev.epoch != f.epoch || len(prev.data)+len(p) > f.fl.o.MaxWrite {
 		return false
 	}
 	f.set.account(prev, -1)
 	prev.data = append(prev.data, p...)
-	prev.seq = f.seq
 	f.set.account(prev, +1)
 	return true
 }
@@ -81,16 +90,12 @@ func (f *File) drop(p []byte, off int64, why error) {
 	}
 	f.log.Record(errjournal.Entry{
 		State: errjournal.Dropped, Op: "Twrite", Off: off, Len: int64(len(p)),
-		Errno: errnoOf(why), Msg: why.Error(), Sum: checksum(p),
+		Errno: errnoOf(why), Msg: why.Error(), Sum: errjournal.Checksum(p),
 	})
 	if f.dropped != nil {
 		f.dropped(off, int64(len(p)))
 	}
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func checksum(p []byte) string { return fmt.Sprintf("crc32c:%08x", crc32.Checksum(p, castagnoli)) }
 
 // reserve counts n bytes against the budget, waiting for room.
 func (f *File) reserve(ctx context.Context, n, off int64) error {
@@ -120,14 +125,14 @@ func (f *File) reserve(ctx context.Context, n, off int64) error {
 // roomLocked reports whether n more bytes fit. One store always fits into an
 // empty budget, however large it is.
 func (fl *Flusher) roomLocked(n int64) bool {
-	return fl.mu.held == 0 || fl.mu.held+n <= fl.o.Budget && fl.mu.unstable <= 2*fl.o.Unstable
+	return fl.mu.held == 0 || fl.mu.held+n <= fl.o.Budget && fl.mu.unstable <= 2*fl.mu.pace.bound(fl.o)
 }
 
 // pressed reports whether extents have to be sent before their age.
 func (fl *Flusher) pressed() bool {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
-	return fl.mu.held > fl.o.Background || fl.mu.unstable > fl.o.Unstable
+	return fl.mu.held > fl.o.Background || fl.overLocked() > 0
 }
 
 // refusedTooMuch returns the server's refusal when n more bytes at off cannot be
