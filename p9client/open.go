@@ -36,7 +36,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
 				f.at.Store(nil)
-				at.c.clunk(at.num)
+				f.retire(at, 1)
 			}
 			return err
 		}

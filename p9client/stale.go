@@ -30,6 +30,6 @@ func (f *Fid) afresh(ctx context.Context, at *standing, err error) (now *standin
 		f.at.CompareAndSwap(nil, at)
 		return nil, false
 	}
-	f.retire(at, 0)
+	f.retire(at, 1)
 	return now, true
 }
