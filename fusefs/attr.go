@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -50,28 +51,36 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 	return last, nil
 }
 
-// firstAttr is attr for a file that was just found, with attributes that came
-// along. They are good only for a file of which nothing is known yet: our own
-// writes may have changed any other meanwhile.
-func (f *file) firstAttr(ctx context.Context, a *p9client.Attr) (p9client.Attr, error) {
+// maxEntryAge is how long after the server was asked for a directory's entries their
+// attributes are still told to the kernel: programs may read a directory slowly.
+const maxEntryAge = time.Second
+
+// attrTold is attr for a file that was just found, with attributes that came along
+// with its name, for which the server was asked at the time asked. They are good if
+// nothing newer is known, and nothing of ours has changed the file since what was
+// known before.
+func (f *file) attrTold(ctx context.Context, a *p9client.Attr, asked time.Time) (p9client.Attr, error) {
 	f.mu.Lock()
-	fresh := a != nil && !f.told.set
-	if fresh && f.wb == nil {
-		f.last, f.told.set = *a, true
+	was := f.told
+	newest := a != nil && was.at.Before(asked) && time.Since(asked) < maxEntryAge
+	if newest && f.wb == nil {
+		f.last, f.told.set, f.told.at = *a, true, time.Now()
 	}
 	f.mu.Unlock()
-	if fresh && f.wb == nil {
+	if !newest {
+		return f.attr(ctx)
+	}
+	if f.wb == nil {
 		return *a, nil
 	}
-	if fresh {
-		size := f.wb.Size(a.Size)
-		if f.wb.Changes() == 0 {
-			b := *a
-			b.Size = f.observe(b, size, 0)
-			return b, nil
-		}
+	sending := f.wb.Sending() // and if not, what has landed is counted in Changes
+	size := f.wb.Size(a.Size)
+	if sending || f.wb.Changes() != was.changes {
+		return f.attr(ctx)
 	}
-	return f.attr(ctx)
+	b := *a
+	b.Size = f.observe(b, size, was.changes)
+	return b, nil
 }
 
 // ask asks the server for f's attributes.
@@ -80,7 +89,7 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 		a, err := f.fid.GetAttr(ctx)
 		if err == nil {
 			f.mu.Lock()
-			f.last, f.told.set = a, true
+			f.last, f.told.set, f.told.at = a, true, time.Now()
 			f.mu.Unlock()
 		}
 		return a, err
@@ -122,7 +131,7 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 // extents over it. It returns the size to tell the kernel: the old one, however
 // often it asks, while the kernel has not yet been made to let go of its pages.
 func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
-	now := validity{set: true, version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
+	now := validity{set: true, at: time.Now(), version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
 	f.mu.Lock()
 	was := f.told
 	ours := was.changes != changes || f.wb.Sending()
