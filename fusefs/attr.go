@@ -129,13 +129,14 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 
 // observe compares attributes with what was known. size is theirs with our
 // extents over it. It returns the size to tell the kernel: the old one, however
-// often it asks, while the kernel has not yet been made to let go of its pages.
+// often it asks, while the kernel has not yet been made to let go of its pages. Of
+// an append-only file it has none.
 func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
 	now := validity{set: true, at: time.Now(), version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
 	f.mu.Lock()
 	was := f.told
 	ours := was.changes != changes || f.wb.Sending()
-	theirs := was.set && (!ours && !was.same(now) || size < f.size) // no write of ours makes a file shorter
+	theirs := was.set && !f.appendOnly() && (!ours && !was.same(now) || size < f.size) // no write of ours makes a file shorter
 	f.last, f.told, f.size = a, now, size
 	if theirs {
 		f.stale++
@@ -171,18 +172,9 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
 	if size, ok := in.GetSize(); ok {
-		if n.f.pages == nil {
-			return syscall.EISDIR
+		if errno := n.f.truncate(ctx, size); errno != 0 {
+			return errno
 		}
-		if size > math.MaxInt64 {
-			return syscall.EFBIG
-		}
-		if err := n.f.pages.Truncate(ctx, int64(size)); err != nil {
-			return toErrno(err)
-		}
-		n.f.mu.Lock()
-		n.f.size, n.f.toldSize = int64(size), int64(size)
-		n.f.mu.Unlock()
 	}
 	set := setAttr(in)
 	if set.Valid != 0 {
@@ -206,6 +198,25 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 		return toErrno(err)
 	}
 	fillAttr(&out.Attr, n.f, a)
+	return 0
+}
+
+// truncate sets the file's size in bytes.
+func (f *file) truncate(ctx context.Context, size uint64) syscall.Errno {
+	switch {
+	case f.pages == nil:
+		return syscall.EISDIR
+	case size > math.MaxInt64:
+		return syscall.EFBIG
+	case f.appendOnly(): // sent later once more, it would cut off what was appended since
+		return toErrno(f.fid.Truncate(ctx, int64(size)))
+	}
+	if err := f.pages.Truncate(ctx, int64(size)); err != nil {
+		return toErrno(err)
+	}
+	f.mu.Lock()
+	f.size, f.toldSize = int64(size), int64(size)
+	f.mu.Unlock()
 	return 0
 }
 
