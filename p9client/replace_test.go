@@ -55,3 +55,37 @@ func TestInterruptedReplacementIsNotLeftHalfDone(t *testing.T) {
 		})
 	}
 }
+
+// Nor does who gives up while the connection is lost, when there is one again.
+func TestReplacementGivenUpWithTheConnectionIsUndoneLater(t *testing.T) {
+	noLeak(t)
+	s := startServer(t)
+	src, old := s.add("new", 0, "new"), s.add("old", 0, "old")
+	s.speak(Plain)
+	x := s.dial(Options{Dialect: Plain})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	wstats := 0
+	s.setHook(func(p *peer, m msg) bool {
+		if m.typ != twstat {
+			return false
+		}
+		if wstats++; wstats == 3 { // the old file is aside
+			s.l.Close()
+			p.nc.Close()
+			return true
+		}
+		return false
+	})
+	done := make(chan error, 1)
+	go func() { done <- x.Root().Rename(ctx, "new", x.Root(), "old") }()
+	eventually(t, "the connection is lost", func() bool { return !x.Link().Up })
+	cancel()
+	want(t, within(t, 10*time.Second, done), syscall.EINTR)
+	s.others(s.listen)
+	eventually(t, "both have their names", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.root.kids) == 2 && s.root.kids["old"] == old && s.root.kids["new"] == src
+	})
+}
