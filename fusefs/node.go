@@ -247,6 +247,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	n.fsys.journal.Rename(oldPath, newPath)
 	if replaces && (!known || replaced.f != moved.f) {
 		replaced.f.lostName()
+		replaced.f.verify(ctx)
 	}
 	return 0
 }
@@ -279,6 +280,17 @@ func (f *file) lostName() {
 	f.mu.Unlock()
 	if abandon {
 		f.wb.Abandon()
+	}
+}
+
+// verify gives up what f is open by if that leads to the file that has replaced f.
+// The next use of f tells.
+func (f *file) verify(ctx context.Context) {
+	_, rd, wr := (*remote)(f).fids()
+	for _, fid := range []*p9client.Fid{rd, wr} {
+		if fid != nil {
+			fid.Verify(p9client.WithoutHold(ctx))
+		}
 	}
 }
 

@@ -197,7 +197,7 @@ func (f *Fid) standAgain(ctx context.Context, c *conn) (at *standing, err error)
 		return nil, syscall.EBADF
 	}
 	if !ok {
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and what it was open by is lost"}
 	}
 	if !f.open {
 		release, err := f.s.queue(ctx, c)

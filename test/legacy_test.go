@@ -43,6 +43,22 @@ func TestLegacyServerThatGoesByPathsAndCannotSync(t *testing.T) {
 	r.serverHas("g", 200, []byte("lost"))
 }
 
+// Nor is the file written that has taken its name from one that is open.
+func TestReplacedFileOfAServerThatGoesByPathsIsStale(t *testing.T) {
+	r := newLegacyRig(t, []string{"--path-based"})
+	r.put("f", []byte("old content"))
+	r.put("g", []byte("new content"))
+	f := r.open("f", "rw")
+	_, err := f.Pwrite(r.ctx, 0, []byte("OLD"))
+	r.ok(err)
+	r.ok(f.Fsync(r.ctx))
+	r.ok(os.Rename(filepath.Join(r.Path, "g"), filepath.Join(r.Path, "f")))
+	_, err = f.Pwrite(r.ctx, 4, []byte("XXX"))
+	r.ok(err)
+	r.fails(f.Fsync(r.ctx), syscall.ESTALE)
+	r.serverHas("f", 0, []byte("new content"))
+}
+
 // Where the server only appends, what is sent twice is there twice.
 func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 	r := newLegacyRig(t, nil, "--hold-timeout", "20s")
