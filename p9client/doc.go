@@ -18,6 +18,7 @@
 //     aside first under a name that begins with ".p9mapfs.", so that for a moment
 //     nothing has the name. Who is interrupted then goes on for at most a second;
 //     what a lost connection leaves is put right on the next one.
+//   - Times are seconds from 1970 to 2106 there; others become the nearest of these.
 //   - 9P2000 does not let the time of access be set. Where it is asked for together
 //     with something else and the server refuses, the rest is done.
 //   - ReadDir tells attributes along with names on 9P2000 and .u. Its offsets there
