@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -50,28 +51,36 @@ func (f *file) attr(ctx context.Context) (p9client.Attr, error) {
 	return last, nil
 }
 
-// firstAttr is attr for a file that was just found, with attributes that came
-// along. They are good only for a file of which nothing is known yet: our own
-// writes may have changed any other meanwhile.
-func (f *file) firstAttr(ctx context.Context, a *p9client.Attr) (p9client.Attr, error) {
+// maxEntryAge is how long after the server was asked for a directory's entries their
+// attributes are still told to the kernel: programs may read a directory slowly.
+const maxEntryAge = time.Second
+
+// attrTold is attr for a file that was just found, with attributes that came along
+// with its name, for which the server was asked at the time asked. They are good if
+// nothing newer is known, and nothing of ours has changed the file since what was
+// known before.
+func (f *file) attrTold(ctx context.Context, a *p9client.Attr, asked time.Time) (p9client.Attr, error) {
 	f.mu.Lock()
-	fresh := a != nil && !f.told.set
-	if fresh && f.wb == nil {
-		f.last, f.told.set = *a, true
+	was := f.told
+	newest := a != nil && was.at.Before(asked) && time.Since(asked) < maxEntryAge
+	if newest && f.wb == nil {
+		f.last, f.told.set, f.told.at = *a, true, time.Now()
 	}
 	f.mu.Unlock()
-	if fresh && f.wb == nil {
+	if !newest {
+		return f.attr(ctx)
+	}
+	if f.wb == nil {
 		return *a, nil
 	}
-	if fresh {
-		size := f.wb.Size(a.Size)
-		if f.wb.Changes() == 0 {
-			b := *a
-			b.Size = f.observe(b, size, 0)
-			return b, nil
-		}
+	sending := f.wb.Sending() // and if not, what has landed is counted in Changes
+	size := f.wb.Size(a.Size)
+	if sending || f.wb.Changes() != was.changes {
+		return f.attr(ctx)
 	}
-	return f.attr(ctx)
+	b := *a
+	b.Size = f.observe(b, size, was.changes)
+	return b, nil
 }
 
 // ask asks the server for f's attributes.
@@ -80,7 +89,7 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 		a, err := f.fid.GetAttr(ctx)
 		if err == nil {
 			f.mu.Lock()
-			f.last, f.told.set = a, true
+			f.last, f.told.set, f.told.at = a, true, time.Now()
 			f.mu.Unlock()
 		}
 		return a, err
@@ -120,13 +129,14 @@ func (f *file) ask(ctx context.Context) (a p9client.Attr, err error) {
 
 // observe compares attributes with what was known. size is theirs with our
 // extents over it. It returns the size to tell the kernel: the old one, however
-// often it asks, while the kernel has not yet been made to let go of its pages.
+// often it asks, while the kernel has not yet been made to let go of its pages. Of
+// an append-only file it has none.
 func (f *file) observe(a p9client.Attr, size int64, changes uint64) int64 {
-	now := validity{set: true, version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
+	now := validity{set: true, at: time.Now(), version: a.Qid.Version, size: a.Size, mtime: a.Mtime, ctime: a.Ctime, changes: changes, nlink: a.Nlink}
 	f.mu.Lock()
 	was := f.told
 	ours := was.changes != changes || f.wb.Sending()
-	theirs := was.set && (!ours && !was.same(now) || size < f.size) // no write of ours makes a file shorter
+	theirs := was.set && !f.appendOnly() && (!ours && !was.same(now) || size < f.size) // no write of ours makes a file shorter
 	f.last, f.told, f.size = a, now, size
 	if theirs {
 		f.stale++
@@ -162,18 +172,9 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
 	if size, ok := in.GetSize(); ok {
-		if n.f.pages == nil {
-			return syscall.EISDIR
+		if errno := n.f.truncate(ctx, size); errno != 0 {
+			return errno
 		}
-		if size > math.MaxInt64 {
-			return syscall.EFBIG
-		}
-		if err := n.f.pages.Truncate(ctx, int64(size)); err != nil {
-			return toErrno(err)
-		}
-		n.f.mu.Lock()
-		n.f.size, n.f.toldSize = int64(size), int64(size)
-		n.f.mu.Unlock()
 	}
 	set := setAttr(in)
 	if set.Valid != 0 {
@@ -197,6 +198,25 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 		return toErrno(err)
 	}
 	fillAttr(&out.Attr, n.f, a)
+	return 0
+}
+
+// truncate sets the file's size in bytes.
+func (f *file) truncate(ctx context.Context, size uint64) syscall.Errno {
+	switch {
+	case f.pages == nil:
+		return syscall.EISDIR
+	case size > math.MaxInt64:
+		return syscall.EFBIG
+	case f.appendOnly(): // sent later once more, it would cut off what was appended since
+		return toErrno(f.fid.Truncate(ctx, int64(size)))
+	}
+	if err := f.pages.Truncate(ctx, int64(size)); err != nil {
+		return toErrno(err)
+	}
+	f.mu.Lock()
+	f.size, f.toldSize = int64(size), int64(size)
+	f.mu.Unlock()
 	return 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -20,13 +21,14 @@ const (
 
 // A dirHandle is an open directory, read entry by entry.
 type dirHandle struct {
-	n    *node
-	fid  *p9client.Fid
-	next uint64 // where the server goes on after buf
-	buf  []p9client.Dirent
-	last p9client.Dirent // that Readdirent gave
-	dots int             // of "." and "..", how many are still to come
-	end  bool
+	n     *node
+	fid   *p9client.Fid
+	next  uint64 // where the server goes on after buf
+	buf   []p9client.Dirent
+	last  p9client.Dirent // that Readdirent gave
+	asked time.Time       // when the server was asked for buf, and last
+	dots  int             // of "." and "..", how many are still to come
+	end   bool
 }
 
 var (
@@ -69,11 +71,12 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		if ctx.Err() != nil { // a server may send names without end that cannot be shown
 			return nil, syscall.EINTR
 		}
+		asked := time.Now()
 		l, next, err := d.fid.ReadDir(ctx, d.next, readdirCount)
 		if err != nil {
 			return nil, toErrno(err)
 		}
-		d.end = next == d.next
+		d.end, d.asked = next == d.next, asked
 		d.buf, d.next = slices.DeleteFunc(l, func(e p9client.Dirent) bool { return len(e.Name) > maxName }), next
 	}
 	if len(d.buf) == 0 {
@@ -91,7 +94,7 @@ func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 		if fid, err := d.n.f.fid.Entry(e); err == nil {
 			ctx, done := d.n.fsys.interruptible(ctx)
 			defer done()
-			return d.n.child(ctx, fid, e.Attr, out)
+			return d.n.child(ctx, fid, e.Attr, d.asked, out)
 		}
 	}
 	return d.n.Lookup(ctx, name, out)

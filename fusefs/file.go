@@ -54,7 +54,8 @@ type file struct {
 // A validity tells whether clean pages are still what the server has.
 type validity struct {
 	set          bool
-	version      uint32 // 0: the server keeps none
+	at           time.Time // when it was noted, after the answer
+	version      uint32    // 0: the server keeps none
 	size         int64
 	mtime, ctime time.Time
 	changes      uint64 // writeback.File.Changes when it was asked for

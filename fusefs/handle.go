@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -118,12 +119,13 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, toErrno(err)
 	}
+	asked := time.Now()
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		created.Clunk()
 		return nil, nil, 0, toErrno(err)
 	}
-	child, errno := n.child(ctx, fid, &a, out)
+	child, errno := n.child(ctx, fid, &a, asked, out)
 	if errno != 0 {
 		created.Clunk()
 		return nil, nil, 0, errno

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -57,11 +58,12 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 	if c, known := n.childNode(name); known {
 		return n.lookupAgain(ctx, name, c, out)
 	}
+	asked := time.Now()
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		return nil, toErrno(err)
 	}
-	return n.child(ctx, fid, &a, out)
+	return n.child(ctx, fid, &a, asked, out)
 }
 
 // lookupAgain is Lookup for a name that the kernel knows to be c. While the
@@ -69,7 +71,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 func (n *node) lookupAgain(ctx context.Context, name string, c *node, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	fid, err := n.f.fid.Walk(p9client.WithoutHold(ctx), name)
 	if err == nil { // its attributes may have to be asked for more than once
-		return n.child(ctx, fid, nil, out)
+		return n.child(ctx, fid, nil, time.Time{}, out)
 	}
 	if !disconnected(err) {
 		return nil, toErrno(err)
@@ -83,10 +85,10 @@ func (n *node) lookupAgain(ctx context.Context, name string, c *node, out *fuse.
 }
 
 // child makes the node of a fid that was walked, and fills out. told are the
-// attributes that came with it, if any did.
-func (n *node) child(ctx context.Context, fid *p9client.Fid, told *p9client.Attr, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+// attributes that came with it, if any did, asked for at the time asked.
+func (n *node) child(ctx context.Context, fid *p9client.Fid, told *p9client.Attr, asked time.Time, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	f := n.fsys.file(fid.Qid(), fid)
-	a, err := f.firstAttr(ctx, told)
+	a, err := f.attrTold(ctx, told, asked)
 	if err != nil {
 		n.fsys.unused(f)
 		return nil, toErrno(err)
@@ -155,11 +157,12 @@ func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, reques
 	if err := request(as(ctx), gid); err != nil {
 		return nil, toErrno(err)
 	}
+	asked := time.Now()
 	fid, a, err := n.f.fid.WalkAttr(ctx, name)
 	if err != nil {
 		return nil, toErrno(err)
 	}
-	return n.child(ctx, fid, &a, out)
+	return n.child(ctx, fid, &a, asked, out)
 }
 
 // creator returns who a new file is to belong to: a context in which the server is
@@ -250,6 +253,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	n.fsys.journal.Rename(oldPath, newPath)
 	if replaces && (!known || replaced.f != moved.f) {
 		replaced.f.lostName()
+		replaced.f.verify(ctx)
 	}
 	return 0
 }
@@ -282,6 +286,17 @@ func (f *file) lostName() {
 	f.mu.Unlock()
 	if abandon {
 		f.wb.Abandon()
+	}
+}
+
+// verify gives up what f is open by if that leads to the file that has replaced f.
+// The next use of f tells.
+func (f *file) verify(ctx context.Context) {
+	_, rd, wr := (*remote)(f).fids()
+	for _, fid := range []*p9client.Fid{rd, wr} {
+		if fid != nil {
+			fid.Verify(p9client.WithoutHold(ctx))
+		}
 	}
 }
 

@@ -161,8 +161,11 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 		}
 		return was, err
 	})
-	if tries > 1 || isLost(err) {
-		f.do(ctx, op, func(at *standing) error { return at.c.say.tidy(ctx, at, aside, newElem) })
+	switch {
+	case tries > 0 && (isLost(err) || err != nil && ctx.Err() != nil):
+		f.tidyLater(aside, newElem)
+	case tries > 1:
+		f.tidyNow(ctx, aside, newElem)
 	}
 	if err == nil {
 		f.s.mu.Lock()

@@ -17,7 +17,9 @@
 //     such. SetAttr and Rename are Twstat there. 9P2000 renames within a directory
 //     only (EXDEV); where the server refuses to replace a file, the old one is set
 //     aside first under a name that begins with ".p9mapfs.", so that for a moment
-//     nothing has the name.
+//     nothing has the name. Who is interrupted then goes on for at most a second;
+//     what a lost connection leaves is put right on the next one.
+//   - Times are seconds from 1970 to 2106 there; others become the nearest of these.
 //   - 9P2000 does not let the time of access be set. Where it is asked for together
 //     with something else and the server refuses, the rest is done.
 //   - ReadDir tells attributes along with names on 9P2000 and .u. Its offsets there
@@ -155,8 +157,9 @@
 //
 // # Goroutines
 //
-// A session has one that dials; each connection has one that reads, one that writes
-// what does not fit into the socket at once, one that watches the clock, and one
-// each time that a Tclunk has to wait. A command has one that ends it, which the
-// closing of its connection joins. Session.Close joins them all.
+// A session has one that dials, and one for each rename that a lost connection has
+// left half done; each connection has one that reads, one that writes what does not
+// fit into the socket at once, one that watches the clock, and one each time that a
+// Tclunk has to wait. A command has one that ends it, which the closing of its
+// connection joins. Session.Close joins them all.
 package p9client

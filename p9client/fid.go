@@ -27,7 +27,7 @@ type Fid struct {
 
 	iounit atomic.Uint32 // of the last connection, while at is nil
 
-	pins atomic.Int32 // calls that use at of a fid which is not open; see giveUp
+	pins atomic.Int32 // calls that use at; see giveUp and retire
 	used atomic.Bool  // since numbers.hand came by
 	slot int          // guarded by numbers.mu: place in its list, from 1; 0: in none
 	kept bool         // guarded by numbers.mu: in which list
@@ -124,19 +124,19 @@ const maxMoves = 8
 // on runs a request with the fid's standing on c: again if the server does not know
 // the file because the session has renamed it, or what is above it, meanwhile.
 func (f *Fid) on(ctx context.Context, c *conn, request func(at *standing) error) error {
-	if at := f.at.Load(); at != nil && at.opened && at.c == c {
-		err := request(at)
-		if now, ok := f.afresh(ctx, at, err); ok {
-			return request(now)
-		}
-		return err
-	}
 	if !f.isRoot {
 		f.pins.Add(1)
 		defer f.pins.Add(-1)
 		if !f.used.Load() {
 			f.used.Store(true)
 		}
+	}
+	if at := f.at.Load(); at != nil && at.opened && at.c == c {
+		err := request(at)
+		if now, ok := f.afresh(ctx, at, err); ok {
+			return request(now)
+		}
+		return err
 	}
 	for tries := 0; ; tries++ {
 		at, err := f.standOn(ctx, c)
@@ -197,7 +197,7 @@ func (f *Fid) standAgain(ctx context.Context, c *conn) (at *standing, err error)
 		return nil, syscall.EBADF
 	}
 	if !ok {
-		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and the connection it was open on is lost"}
+		return nil, &Error{Errno: syscall.ESTALE, Ename: "the file was removed, and what it was open by is lost"}
 	}
 	if !f.open {
 		release, err := f.s.queue(ctx, c)

@@ -144,6 +144,8 @@ func (f *Fid) WriteAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	if off < 0 || off > math.MaxInt64-int64(len(p)) {
 		return 0, &Error{Op: op, Path: f.Path(), Errno: syscall.EFBIG}
 	}
+	f.pins.Add(1) // at is used for more than one Twrite
+	defer f.pins.Add(-1)
 	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return 0, fail(op, f.Path(), err)
@@ -206,6 +208,8 @@ func (at *standing) writeChunk(ctx context.Context, p []byte, off int64) (int, e
 // lost is not repeated: what it would have said cannot be asked again.
 func (f *Fid) Sync(ctx context.Context, datasync bool) error {
 	const op = "Tfsync"
+	f.pins.Add(1)
+	defer f.pins.Add(-1)
 	at, err := f.standAtOnce(ctx)
 	if err != nil {
 		return fail(op, f.Path(), err)

@@ -55,9 +55,6 @@ func (legacy) open(ctx context.Context, c *conn, num, flags uint32) (q Qid, ioun
 	cl.enc.u32(num)
 	cl.enc.u8(openMode(flags))
 	err = c.ask(ctx, cl, func(d *decoder) { q, iounit = d.qid(), d.u32() })
-	if err == nil && flags&syscall.O_DIRECTORY != 0 && q.Type&QTDIR == 0 {
-		err = &Error{Op: "Topen", Errno: syscall.ENOTDIR}
-	}
 	return q, iounit, err
 }
 
@@ -128,6 +125,14 @@ func (l legacy) permission(mode uint32) (uint32, error) {
 	return p, nil
 }
 
+// permissionBits are those of stat(5)'s mode that chmod(2) changes.
+func (l legacy) permissionBits() uint32 {
+	if l.unix {
+		return 0777 | dmSetuid | dmSetgid | dmSetvtx
+	}
+	return 0777
+}
+
 // tstat asks for the stat of a fid.
 func (l legacy) tstat(ctx context.Context, at *standing) (s stat, err error) {
 	cl := newCall(tstat)
@@ -179,7 +184,7 @@ func (l legacy) setattr(ctx context.Context, at *standing, a SetAttr) error {
 		if err != nil {
 			return err
 		}
-		s.mode = was.mode&(dmDir|dmAppend|dmExcl|dmSymlink|dmDevice|dmNamedPipe|dmSocket) | p
+		s.mode = was.mode&^l.permissionBits() | p
 	}
 	if a.Valid&SetUID != 0 {
 		s.uidNumber, s.uid = a.UID, l.ids.uname(a.UID)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 )
 
 // A dirCursor is how far a directory was read on one connection: read(5) lets a
@@ -193,7 +194,8 @@ func (l legacy) renameFid(ctx context.Context, c *conn, num uint32, name string)
 
 // replace gives the file of num the name of another, on servers that refuse it
 // while the other is there: that is set aside first, so that nothing is lost if
-// the server refuses after all. For a moment nothing has the name.
+// the server refuses after all. For a moment nothing has the name, so that who is
+// interrupted then goes on for a moment too.
 func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, name, aside string) error {
 	old, oldQid, err := at.c.walk(ctx, at.num, []string{name})
 	if err != nil {
@@ -217,6 +219,8 @@ func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, 
 		at.c.clunk(old)
 		return &Error{Op: "Twstat", Errno: err.(syscall.Errno)}
 	}
+	ctx, cancel := overtime(ctx)
+	defer cancel()
 	if err := l.renameFid(ctx, at.c, old, aside); err != nil {
 		at.c.clunk(old)
 		return err
@@ -232,6 +236,21 @@ func (l legacy) replace(ctx context.Context, at *standing, num uint32, qid Qid, 
 	}
 	at.c.tremove(ctx, old) // if that fails, a hidden name stays
 	return nil
+}
+
+// overtimeLimit is how long a context of overtime outlives the other one.
+const overtimeLimit = time.Second
+
+// overtime returns a context that ends a while after ctx has.
+func overtime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() != nil { // nothing was begun
+		return ctx, func() {}
+	}
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(overtimeLimit, func() { cancel(context.Cause(ctx)) })
+	})
+	return late, func() { stop(); cancel(nil) }
 }
 
 // asideName is a name that nothing has.

@@ -144,3 +144,39 @@ func TestFidsKeepWithinTheServersTable(t *testing.T) {
 		t.Errorf("%d walks were refused", n)
 	}
 }
+
+// chmod changes what chmod(2) can say, and nothing else of stat(5)'s mode.
+func TestChmodKeepsBitsThatLinuxDoesNotKnow(t *testing.T) {
+	const dmTmp = 0x04000000
+	for _, dialect := range []string{Plain, DotU} {
+		s := startServer(t)
+		n := s.add("f", 0, "")
+		n.mode = dmTmp | dmAppend | 0600
+		s.speak(dialect)
+		x := s.dial(Options{Dialect: dialect})
+		f, err := x.Root().Walk(t.Context(), "f")
+		check(t, err)
+		check(t, f.SetAttr(t.Context(), SetAttr{Valid: SetMode, Mode: 0440}))
+		s.others(func() {
+			if n.mode != dmTmp|dmAppend|0440 {
+				t.Errorf("%s: mode %#o", dialect, n.mode)
+			}
+		})
+	}
+}
+
+// What is not a directory is not opened as one, on 9P2000 either, where a Topen
+// that succeeded could not be undone.
+func TestOpenOfAFileAsADirectoryLeavesTheFidUsable(t *testing.T) {
+	s := startServer(t)
+	s.add("f", 0, "hello")
+	s.speak(Plain)
+	x := s.dial(Options{Dialect: Plain})
+	f, err := x.Root().Walk(t.Context(), "f")
+	check(t, err)
+	want(t, f.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECTORY), syscall.ENOTDIR)
+	check(t, f.Open(t.Context(), syscall.O_RDONLY))
+	if n := s.count(topen); n != 1 {
+		t.Errorf("%d Topens", n)
+	}
+}

@@ -193,3 +193,28 @@ func TestALookThatARenameOvertakes(t *testing.T) {
 		}
 	})
 }
+
+// What another client moves may make a directory look as if it were moved below
+// itself. No path is then without an end, and the fids that have a number work.
+func TestARenameBelowWhatOthersMovedMakesNoCircle(t *testing.T) {
+	s := startServer(t)
+	a := s.add("a", QTDIR, "")
+	b := s.newNode(QTDIR)
+	a.kids["b"] = b
+	x := s.dial(Options{})
+	fa, err := x.Root().Walk(t.Context(), "a")
+	check(t, err)
+	fb, err := x.Root().Walk(t.Context(), "a", "b")
+	check(t, err)
+	s.others(func() { delete(a.kids, "b"); s.root.kids["b"] = b }) // by somebody else
+	check(t, x.Root().Rename(t.Context(), "a", fb, "a"))
+	done := make(chan error, 1)
+	go func() { fa.Path(); _, err := fb.GetAttr(x.ctx); done <- err }()
+	check(t, within(t, 10*time.Second, done))
+	again, err := x.Root().Walk(t.Context(), "b", "a")
+	check(t, err)
+	if !fa.Replace(t.Context(), again) || fa.Path() != "b/a" {
+		t.Errorf("found again at %q", fa.Path())
+	}
+	check(t, isItself(t.Context(), fa))
+}

@@ -79,6 +79,10 @@ func (n *name) renameLocked(oldElem string, to *name, newElem string) {
 	if k == nil {
 		return
 	}
+	if to.belowLocked(k) { // another client has moved to: nothing here has a path that is known
+		n.removeLocked(oldElem)
+		return
+	}
 	k.detachLocked()
 	k.parent, k.elem = to, newElem
 	if to.kids == nil {
@@ -87,6 +91,16 @@ func (n *name) renameLocked(oldElem string, to *name, newElem string) {
 	to.kids[newElem] = k
 	to.refs++
 	n.releaseLocked()
+}
+
+// belowLocked reports whether n is k, or below it.
+func (n *name) belowLocked(k *name) bool {
+	for ; n != nil; n = n.parent {
+		if n == k {
+			return true
+		}
+	}
+	return false
 }
 
 // pathLocked returns the names from the root to n; ok is false if there is no

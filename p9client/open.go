@@ -19,6 +19,9 @@ const (
 // only, not when the fid is opened again after a reconnect.
 func (f *Fid) Open(ctx context.Context, flags uint32) error {
 	flags = flags &^ (neverSent | syscall.O_CREAT | syscall.O_EXCL)
+	if flags&syscall.O_DIRECTORY != 0 && f.qid.Type&QTDIR == 0 { // 9P2000 would open it
+		return &Error{Op: "Tlopen", Path: f.Path(), Errno: syscall.ENOTDIR}
+	}
 	return f.do(ctx, "Tlopen", func(at *standing) error {
 		select {
 		case f.busy <- struct{}{}:
@@ -36,7 +39,7 @@ func (f *Fid) Open(ctx context.Context, flags uint32) error {
 		if err != nil {
 			if ctx.Err() != nil { // it may be open now: this fid is not to be used again
 				f.at.Store(nil)
-				at.c.clunk(at.num)
+				f.retire(at, 1)
 			}
 			return err
 		}

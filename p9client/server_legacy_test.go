@@ -76,7 +76,7 @@ func (n *node) stat(name string, unix bool) []byte {
 	case QTSYMLINK:
 		mode |= dmSymlink
 	}
-	b := bytesOf([]byte{0, 0}, le32(0), qidBytes(n.qid), le32(mode|n.mode&dmNamedPipe), le32(1), le32(2),
+	b := bytesOf([]byte{0, 0}, le32(0), qidBytes(n.qid), le32(mode|n.mode&^0777), le32(1), le32(2),
 		binary.LittleEndian.AppendUint64(nil, uint64(len(n.data))), str9(name), str9("glenn"), str9("sys"), str9(""))
 	if unix {
 		b = bytesOf(b, str9(n.target), le32(1000), le32(100), le32(NoUID))
@@ -137,7 +137,7 @@ func (p *peer) wstatLegacy(m msg, fid uint32, n *node, d decoder) {
 		return
 	}
 	if mode != ^uint32(0) {
-		n.mode = mode & 0777
+		n.mode = mode &^ (dmDir | dmSymlink)
 	}
 	if length != ^uint64(0) {
 		n.resize(length)

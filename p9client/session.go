@@ -132,9 +132,20 @@ func Dial(ctx context.Context, addr Address, o Options) (*Session, error) {
 // Close ends the connection and joins every goroutine of the session. Fids that
 // are still open are gone with it.
 func (s *Session) Close() error {
-	s.cancel()
+	s.mu.Lock()
+	s.cancel() // and spawn adds no more
+	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
+}
+
+// spawn runs f in a goroutine that Close joins; after Close it does nothing.
+func (s *Session) spawn(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() == nil {
+		s.wg.Go(f)
+	}
 }
 
 // Root returns the fid of the attach. It belongs to the session.

@@ -30,6 +30,29 @@ func (f *Fid) afresh(ctx context.Context, at *standing, err error) (now *standin
 		f.at.CompareAndSwap(nil, at)
 		return nil, false
 	}
-	f.retire(at, 0)
+	f.retire(at, 1)
 	return now, true
+}
+
+// Verify asks the server whether the open fid still stands for its file. On servers
+// that go by the path also for open fids, it stands for another one when that has
+// been given its name: then Verify fails with ESTALE, and so do later calls, unless
+// the file is found by a name that Replace has given the fid.
+func (f *Fid) Verify(ctx context.Context) error {
+	return f.do(ctx, "Tgetattr", func(at *standing) error {
+		a, err := at.c.say.getattr(ctx, at)
+		if err != nil || !at.opened || a.Qid.Path == f.qid.Path {
+			return err
+		}
+		select {
+		case f.busy <- struct{}{}:
+			defer func() { <-f.busy }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if f.at.CompareAndSwap(at, nil) {
+			f.retire(at, 1)
+		}
+		return &Error{Errno: syscall.ESTALE, Ename: "another file has its name now"}
+	})
 }

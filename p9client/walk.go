@@ -137,14 +137,18 @@ func (f *Fid) Entry(e Dirent) (*Fid, error) {
 	if err := f.checkNames("Twalk", e.Name); err != nil {
 		return nil, err
 	}
-	under := f.under
-	if f.isRoot {
-		under = f.s.root.qid
-		if at := f.at.Load(); at != nil {
-			under = at.c.rootQid
-		}
+	return f.deriveUnder(f.below(), []string{e.Name}, e.Qid), nil
+}
+
+// below is the root to which what is derived from f belongs.
+func (f *Fid) below() Qid {
+	if !f.isRoot {
+		return f.under
 	}
-	return f.deriveUnder(under, []string{e.Name}, e.Qid), nil
+	if at := f.at.Load(); at != nil {
+		return at.c.rootQid
+	}
+	return f.qid
 }
 
 // checkNames refuses names that must not be sent to a server.

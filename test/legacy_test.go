@@ -43,19 +43,26 @@ func TestLegacyServerThatGoesByPathsAndCannotSync(t *testing.T) {
 	r.serverHas("g", 200, []byte("lost"))
 }
 
+// Nor is the file written that has taken its name from one that is open.
+func TestReplacedFileOfAServerThatGoesByPathsIsStale(t *testing.T) {
+	r := newLegacyRig(t, []string{"--path-based"})
+	r.put("f", []byte("old content"))
+	r.put("g", []byte("new content"))
+	f := r.open("f", "rw")
+	_, err := f.Pwrite(r.ctx, 0, []byte("OLD"))
+	r.ok(err)
+	r.ok(f.Fsync(r.ctx))
+	r.ok(os.Rename(filepath.Join(r.Path, "g"), filepath.Join(r.Path, "f")))
+	_, err = f.Pwrite(r.ctx, 4, []byte("XXX"))
+	r.ok(err)
+	r.fails(f.Fsync(r.ctx), syscall.ESTALE)
+	r.serverHas("f", 0, []byte("new content"))
+}
+
 // Where the server only appends, what is sent twice is there twice.
 func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 	r := newLegacyRig(t, nil, "--hold-timeout", "20s")
-	nc, err := net.Dial(r.Server.Network(), r.Server.Addr())
-	r.ok(err)
-	c, err := client.NewConn(nc)
-	r.ok(err)
-	defer c.Close()
-	root, err := c.Attach(nil, "root", "")
-	r.ok(err)
-	log, err := root.Create("log", plan9.OWRITE, plan9.DMAPPEND|0o644)
-	r.ok(err)
-	log.Close()
+	r.ok(r.makeAppendOnly("log"))
 
 	f := r.open("log", "rw")
 	for _, s := range []string{"one ", "two "} {
@@ -86,4 +93,62 @@ func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 	if len(l) != 1 || l[0].State != errjournal.Dropped || !strings.Contains(l[0].Msg, "ambiguous") {
 		r.t.Errorf("journal:\n%s", r.journalText())
 	}
+}
+
+// What was appended is seen in the file's size at once, and is not cut off when the connection comes back:
+// a truncation is not sent twice either.
+func TestAppendOnlyFilesTellTheirSizeAndAreCutOnce(t *testing.T) {
+	r := newLegacyRig(t, nil, "--attr-timeout", "0s")
+	r.ok(r.makeAppendOnly("log"))
+	path := filepath.Join(r.Path, "log")
+	size := func(want int64) {
+		t.Helper()
+		i, err := os.Stat(path)
+		r.ok(err)
+		if i.Size() != want {
+			t.Errorf("%d bytes, want %d", i.Size(), want)
+		}
+	}
+	f := r.open("log", "rw")
+	for i := range 20 {
+		_, err := f.Pwrite(r.ctx, 0, []byte("line "))
+		r.ok(err)
+		size(int64(i+1) * 5)
+	}
+	r.ok(os.Truncate(path, 5))
+	size(5)
+	_, err := f.Pwrite(r.ctx, 0, []byte("two "))
+	r.ok(err)
+	r.lost()
+	r.heal()
+	_, err = f.Pwrite(r.ctx, 0, []byte("three"))
+	r.ok(err)
+	size(14)
+	b, err := os.ReadFile(filepath.Join(r.Dir, "log"))
+	r.ok(err)
+	if string(b) != "line two three" {
+		t.Errorf("the server has %q", b)
+	}
+}
+
+// makeAppendOnly makes a file to which the server only appends.
+func (r *rig) makeAppendOnly(name string) error {
+	nc, err := net.Dial(r.Server.Network(), r.Server.Addr())
+	if err != nil {
+		return err
+	}
+	c, err := client.NewConn(nc)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	root, err := c.Attach(nil, "root", "")
+	if err != nil {
+		return err
+	}
+	f, err := root.Create(name, plan9.OWRITE, plan9.DMAPPEND|0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
