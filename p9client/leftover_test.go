@@ -62,6 +62,7 @@ func refusals() []refusal {
 		{"readlink", DotL, readlink, treadlink, 0, eperm, 0},
 
 		{"create", Plain, create("new", 2), tcreate, 0, eperm, 0},
+		{"create where it may not look", Plain, create("new", 2), twalk, 0, eperm, 0},
 		{"create of what exists", Plain, create("f", 2), topen, 0, eperm, 0},
 		{"exclusive create of what exists", Plain, create("f", 2|syscall.O_EXCL), 0, 0, syscall.EEXIST, 0},
 		{"mkdir", Plain, mkdir, tcreate, 0, eperm, 0},
