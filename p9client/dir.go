@@ -122,7 +122,7 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	defer done()
 	src, known := f.childQid(oldElem)
 	aside := asideName()
-	tries := 0
+	cut := false // something may have been set aside, and is still there
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)
 		if err == nil && to.c != at.c {
@@ -141,8 +141,9 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 			}
 			src, known = qid, true
 		}
-		tries++
-		return at.c.say.rename(ctx, at, oldElem, to, newElem, aside, f.qid.same(dir.qid))
+		err = at.c.say.rename(ctx, at, oldElem, to, newElem, aside, f.qid.same(dir.qid))
+		cut = cut || isLost(err)
+		return err
 	}, func(ctx context.Context) (fate, error) {
 		// The old name was there when the request was sent. If it is gone, the new
 		// one tells whether it was this request that moved it.
@@ -161,7 +162,7 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 		}
 		return was, err
 	})
-	if tries > 1 || isLost(err) {
+	if cut {
 		f.do(ctx, op, func(at *standing) error { return at.c.say.tidy(ctx, at, aside, newElem) })
 	}
 	if err == nil {
