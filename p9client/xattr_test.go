@@ -50,6 +50,9 @@ func (a *attributes) hook(p *peer, m msg) bool {
 		p.reply(m, append(le32(uint32(len(v))), v...)...)
 	case twrite:
 		off, n := d.u64(), d.u32()
+		if len(m.body) > 4096 {
+			p.complain("a message of %d bytes", len(m.body))
+		}
 		w := a.writing[fid]
 		if w == nil || off != uint64(len(w.data)) {
 			return p.failed(m, syscall.EINVAL)
@@ -227,18 +230,21 @@ func TestXattrsInDoubt(t *testing.T) {
 	for _, r := range []struct {
 		what      string
 		call      func(x *Session) error
+		typ       uint8 // of the request under which the connection is lost
 		obeyed    bool
 		meanwhile string // what another client has set it to; "": nothing
 		outcome   error
 		value     string
 	}{
-		{"set, obeyed", set, true, "", nil, "new"},
-		{"set, not obeyed", set, false, "", nil, "new"},
-		{"made, obeyed", setWith(1), true, "", nil, "new"},
-		{"made, overwritten by another client", setWith(1), true, "other", syscall.EIO, "other"},
-		{"replaced, obeyed", setWith(xattrReplace), true, "", nil, "new"},
-		{"removed, obeyed", remove, true, "", nil, ""},
-		{"removed, not obeyed", remove, false, "", nil, ""},
+		{"set, obeyed", set, tclunk, true, "", nil, "new"},
+		{"set, not obeyed", set, tclunk, false, "", nil, "new"},
+		{"made, obeyed", setWith(1), tclunk, true, "", nil, "new"},
+		{"made, overwritten by another client", setWith(1), tclunk, true, "other", syscall.EIO, "other"},
+		{"replaced, obeyed", setWith(xattrReplace), tclunk, true, "", nil, "new"},
+		{"removed, obeyed", remove, tclunk, true, "", nil, ""},
+		{"removed, not obeyed", remove, tclunk, false, "", nil, ""},
+		{"made by others before anything was sent", setWith(1), twalk, false, "other", nil, "new"},
+		{"made by others before a byte was sent", setWith(1), txattrcreate, false, "other", nil, "new"},
 	} {
 		t.Run(r.what, func(t *testing.T) {
 			s, x, a := withAttributes(t, Options{})
@@ -246,7 +252,7 @@ func TestXattrsInDoubt(t *testing.T) {
 			s.setHook(func(p *peer, m msg) bool {
 				fid := binary.LittleEndian.Uint32(m.body)
 				w := a.writing[fid]
-				if m.typ != tclunk || w == nil || lost > 0 {
+				if m.typ != r.typ || m.typ == tclunk && w == nil || lost > 0 {
 					return a.hook(p, m)
 				}
 				lost++
