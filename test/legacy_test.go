@@ -2,15 +2,11 @@ package test
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	"9fans.net/go/plan9"
-	"9fans.net/go/plan9/client"
 
 	errjournal "p9mapfs/errors"
 	"p9mapfs/test/p9test"
@@ -46,17 +42,7 @@ func TestLegacyServerThatGoesByPathsAndCannotSync(t *testing.T) {
 // Where the server only appends, what is sent twice is there twice.
 func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 	r := newLegacyRig(t, nil, "--hold-timeout", "20s")
-	nc, err := net.Dial(r.Server.Network(), r.Server.Addr())
-	r.ok(err)
-	c, err := client.NewConn(nc)
-	r.ok(err)
-	defer c.Close()
-	root, err := c.Attach(nil, "root", "")
-	r.ok(err)
-	log, err := root.Create("log", plan9.OWRITE, plan9.DMAPPEND|0o644)
-	r.ok(err)
-	log.Close()
-
+	r.appendOnly("log")
 	f := r.open("log", "rw")
 	for _, s := range []string{"one ", "two "} {
 		_, err := f.Pwrite(r.ctx, 0, []byte(s))
