@@ -13,10 +13,11 @@ import (
 )
 
 // Offsets of the entries that 9P servers are not asked for. The kernel takes
-// offsets for signed numbers, so these are the largest.
+// offsets for signed numbers, so these are the largest but one: that is the end of
+// a directory on ext4 and btrfs, and servers pass it on.
 const (
-	dotOff    = 1<<63 - 2
-	dotDotOff = 1<<63 - 1
+	dotOff    = 1<<63 - 3
+	dotDotOff = 1<<63 - 2
 )
 
 // A dirHandle is an open directory, read entry by entry.

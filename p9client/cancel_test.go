@@ -173,47 +173,74 @@ func TestCancelInTheMiddleOfATwrite(t *testing.T) {
 	eventually(t, "the tag is free", idle(c))
 }
 
-// The number of a fid that a Twalk may still make is not given up before that
-// Twalk has ended: a Tclunk that the server obeys first would leave the number to
-// two files.
+// walks are the requests that make a fid, and the bodies of their replies.
+var walks = map[string]struct {
+	call  func(ctx context.Context, c *conn) error
+	reply []byte
+}{
+	"Twalk": {func(ctx context.Context, c *conn) error {
+		_, _, err := c.walk(ctx, 1, []string{"a"})
+		return err
+	}, append([]byte{1, 0}, qidBytes(Qid{})...)},
+	"Twalkgetattr": {func(ctx context.Context, c *conn) error {
+		num := c.newFid()
+		_, _, _, err := dotL{google: 2}.walkAttr(ctx, c, 1, num, []string{"a"})
+		c.nofid(ctx, num)
+		return err
+	}, bytesOf(make([]byte, 140), []byte{1, 0}, qidBytes(Qid{}))},
+	"Txattrwalk": {func(ctx context.Context, c *conn) error {
+		_, _, err := dotL{}.xattrwalk(ctx, &standing{c: c, num: 1}, "user.a")
+		return err
+	}, make([]byte, 8)},
+}
+
+// The number of a fid that a request may still make is not given up before that
+// request has ended: a Tclunk that the server obeys first would leave the number
+// to two files.
 func TestNoTclunkOvertakesATwalk(t *testing.T) {
 	t.Parallel()
-	for _, answered := range []bool{true, false} {
-		t.Run(fmt.Sprint(answered), func(t *testing.T) {
-			t.Parallel()
-			c, srv := socketRig(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { _, _, err := c.walk(ctx, 1, []string{"a"}); done <- err }()
-			m := recv(t, srv)
-			cancel()
-			f := recv(t, srv)
-			if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			go func() { done <- getattr(t.Context(), c) }()
-			g := recv(t, srv)
-			if g.typ != tgetattr {
-				t.Fatalf("type %d is sent before the end of the Twalk", g.typ)
-			}
-			srv.Write(frame(tgetattr+1, g.tag))
-			if err := within(t, 3*time.Second, done); err != nil {
-				t.Error(err)
-			}
-			if answered {
-				srv.Write(frame(twalk+1, m.tag, append([]byte{1, 0}, qidBytes(Qid{})...)...))
-			}
-			srv.Write(frame(tflush+1, f.tag))
-			cl := recv(t, srv)
-			if cl.typ != tclunk || !bytes.Equal(cl.body, m.body[4:8]) {
-				t.Fatalf("not a Tclunk of the fid: %+v", cl)
-			}
-			srv.Write(frame(tclunk+1, cl.tag))
-			eventually(t, "all is free", func() bool {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				return c.gate.n == maxCalls && c.adrift == 0 && len(c.freeFids) == int(c.fids)
+	for name, walk := range walks {
+		for _, answered := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", answered: ", answered), func(t *testing.T) {
+				t.Parallel()
+				noTclunkOvertakes(t, walk.call, walk.reply, answered)
 			})
-		})
+		}
 	}
+}
+
+func noTclunkOvertakes(t *testing.T, walk func(ctx context.Context, c *conn) error, reply []byte, answered bool) {
+	c, srv := socketRig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- walk(ctx, c) }()
+	m := recv(t, srv)
+	cancel()
+	f := recv(t, srv)
+	if err := within(t, 3*time.Second, done); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	go func() { done <- getattr(t.Context(), c) }()
+	g := recv(t, srv)
+	if g.typ != tgetattr {
+		t.Fatalf("type %d is sent before the end of the walk", g.typ)
+	}
+	srv.Write(frame(tgetattr+1, g.tag))
+	if err := within(t, 3*time.Second, done); err != nil {
+		t.Error(err)
+	}
+	if answered {
+		srv.Write(frame(m.typ+1, m.tag, reply...))
+	}
+	srv.Write(frame(tflush+1, f.tag))
+	cl := recv(t, srv)
+	if cl.typ != tclunk || !bytes.Equal(cl.body, m.body[4:8]) {
+		t.Fatalf("not a Tclunk of the fid: %+v", cl)
+	}
+	srv.Write(frame(tclunk+1, cl.tag))
+	eventually(t, "all is free", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.gate.n == maxCalls && c.adrift == 0 && len(c.freeFids) == int(c.fids)
+	})
 }

@@ -122,7 +122,8 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 	defer done()
 	src, known := f.childQid(oldElem)
 	aside := asideName()
-	tries := 0
+	tried := false
+	cut := false // something may have been set aside, and is still there
 	err := f.once(ctx, op, func(at *standing) error {
 		to, err := dir.stand(ctx)
 		if err == nil && to.c != at.c {
@@ -141,8 +142,10 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 			}
 			src, known = qid, true
 		}
-		tries++
-		return at.c.say.rename(ctx, at, oldElem, to, newElem, aside, f.qid.same(dir.qid))
+		tried = true
+		err = at.c.say.rename(ctx, at, oldElem, to, newElem, aside, f.qid.same(dir.qid))
+		cut = cut || isLost(err)
+		return err
 	}, func(ctx context.Context) (fate, error) {
 		// The old name was there when the request was sent. If it is gone, the new
 		// one tells whether it was this request that moved it.
@@ -162,9 +165,9 @@ func (f *Fid) Rename(ctx context.Context, oldElem string, dir *Fid, newElem stri
 		return was, err
 	})
 	switch {
-	case tries > 0 && (isLost(err) || err != nil && ctx.Err() != nil):
+	case tried && (isLost(err) || err != nil && ctx.Err() != nil):
 		f.tidyLater(aside, newElem)
-	case tries > 1:
+	case cut:
 		f.tidyNow(ctx, aside, newElem)
 	}
 	if err == nil {

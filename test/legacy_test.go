@@ -2,15 +2,11 @@ package test
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	"9fans.net/go/plan9"
-	"9fans.net/go/plan9/client"
 
 	errjournal "p9mapfs/errors"
 	"p9mapfs/test/p9test"
@@ -62,8 +58,7 @@ func TestReplacedFileOfAServerThatGoesByPathsIsStale(t *testing.T) {
 // Where the server only appends, what is sent twice is there twice.
 func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 	r := newLegacyRig(t, nil, "--hold-timeout", "20s")
-	r.ok(r.makeAppendOnly("log"))
-
+	r.appendOnly("log")
 	f := r.open("log", "rw")
 	for _, s := range []string{"one ", "two "} {
 		_, err := f.Pwrite(r.ctx, 0, []byte(s))
@@ -99,7 +94,7 @@ func TestAppendOnlyFilesAreWrittenThroughAndNeverTwice(t *testing.T) {
 // a truncation is not sent twice either.
 func TestAppendOnlyFilesTellTheirSizeAndAreCutOnce(t *testing.T) {
 	r := newLegacyRig(t, nil, "--attr-timeout", "0s")
-	r.ok(r.makeAppendOnly("log"))
+	r.appendOnly("log")
 	path := filepath.Join(r.Path, "log")
 	size := func(want int64) {
 		t.Helper()
@@ -129,26 +124,4 @@ func TestAppendOnlyFilesTellTheirSizeAndAreCutOnce(t *testing.T) {
 	if string(b) != "line two three" {
 		t.Errorf("the server has %q", b)
 	}
-}
-
-// makeAppendOnly makes a file to which the server only appends.
-func (r *rig) makeAppendOnly(name string) error {
-	nc, err := net.Dial(r.Server.Network(), r.Server.Addr())
-	if err != nil {
-		return err
-	}
-	c, err := client.NewConn(nc)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	root, err := c.Attach(nil, "root", "")
-	if err != nil {
-		return err
-	}
-	f, err := root.Create(name, plan9.OWRITE, plan9.DMAPPEND|0o644)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
