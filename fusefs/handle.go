@@ -107,7 +107,7 @@ func (f *file) release() {
 }
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if name == errorsName {
+	if n.magicFile(name) != nil {
 		return nil, nil, 0, syscall.EEXIST
 	}
 	gid := gidOf(ctx)
