@@ -17,7 +17,8 @@ import (
 
 // A ctlHandle is an open .ctl. What is written are commands, one a line; write(2)
 // returns when they are done, with the errno of the first that failed, after which
-// none is begun. What is read then are the answers, one line or more for each.
+// none is begun. What is read then are the answers that were not read yet, one line
+// or more for each command.
 type ctlHandle struct {
 	fsys *FS
 	who  caller
@@ -35,14 +36,16 @@ func openCtl(m *magicNode, who caller, _ uint32) (fs.FileHandle, uint32, syscall
 	return &ctlHandle{fsys: m.dir.fsys, who: who}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_STREAM | fuse.FOPEN_NONSEEKABLE, 0
 }
 
-// maxCommands is the most that one write(2) may bring, in bytes.
-const maxCommands = 64 << 10
+const (
+	maxCommands = 64 << 10 // the most that one write(2) may bring, in bytes
+	maxAnswer   = 1 << 20  // the newest that is kept of answers that nobody reads
+)
 
 func (h *ctlHandle) Write(ctx context.Context, data []byte, _ int64) (uint32, syscall.Errno) {
 	if len(data) > maxCommands {
 		return 0, syscall.EMSGSIZE
 	}
-	ctx, done := h.fsys.interruptible(ctx)
+	ctx, done := h.fsys.stoppable(ctx)
 	defer done()
 	var b bytes.Buffer
 	var failed syscall.Errno
@@ -57,7 +60,8 @@ func (h *ctlHandle) Write(ctx context.Context, data []byte, _ int64) (uint32, sy
 		}
 	}
 	h.mu.Lock()
-	h.answer = b.Bytes()
+	h.answer = append(h.answer, b.Bytes()...)
+	h.answer = h.answer[max(0, len(h.answer)-maxAnswer):]
 	h.mu.Unlock()
 	if failed != 0 {
 		return 0, failed

@@ -80,11 +80,15 @@ func (fsys *FS) ctlDiscard(ctx context.Context, l []*file) (string, error) {
 			return nil
 		}
 		dropped, err := f.discard(ctx)
+		if err != nil {
+			return err
+		}
 		if bytes.Add(dropped); dropped > 0 {
 			n.Add(1)
-			fsys.invalidateKernel(ctx, f)
 		}
-		return err
+		f.attr(ctx) // the size may be another now; who looks next is told if that fails
+		fsys.invalidateKernel(ctx, f)
+		return nil
 	})
 	if err != nil {
 		return "", err

@@ -133,7 +133,8 @@ func (fsys *FS) mountOptions() *fuse.MountOptions {
 		AllowOther: o.AllowOther, FsName: o.Source, Name: "p9mapfs",
 		MaxWrite: 1 << 20, MaxBackground: 128, MaxReadAhead: 1 << 20,
 		ExplicitDataCacheControl: true, DisableSplice: true, DirectMount: true,
-		Options: []string{"default_permissions"},
+		ExtraCapabilities: killpriv,
+		Options:           []string{"default_permissions"},
 	}
 	if o.ReadOnly {
 		m.Options = append(m.Options, "ro")

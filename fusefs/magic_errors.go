@@ -18,7 +18,8 @@ import (
 // An errorsHandle is an open .errors: the journal of everything at or below a
 // directory as it was at open(2), each matter once. A reader who was told that
 // this is the end, and asks again, gets what has changed since, a line for each
-// change: what tail -f waits for.
+// change. So does one who has read all there was, and asks for the size: tail -f
+// never reads beyond that.
 type errorsHandle struct {
 	m   *magicNode
 	who caller
@@ -27,7 +28,8 @@ type errorsHandle struct {
 	text   []byte // from file offset base on
 	base   int64
 	serial uint64 // the journal's change up to which text tells
-	ended  bool   // a read was told that text ends here
+	all    bool   // text was read to its end
+	ended  bool   // and a read was told so
 }
 
 var (
@@ -41,6 +43,7 @@ const maxErrorsText = 4 << 20
 func openErrors(m *magicNode, who caller, _ uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h := &errorsHandle{m: m, who: who, serial: m.dir.fsys.journal.Serial()}
 	h.text, _ = m.snapshot(who)
+	h.all = len(h.text) == 0
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.readers == nil {
@@ -93,12 +96,12 @@ func below(path, dir string) bool {
 	return dir == "" || path == dir || strings.HasPrefix(path, dir+"/")
 }
 
-// follow adds what has changed, for a reader who has seen all there was.
-func (h *errorsHandle) follow() {
+// follow adds what has changed, if the reader has seen what there was.
+func (h *errorsHandle) follow(sizeAsked bool) {
 	h.mu.Lock()
-	serial, ended := h.serial, h.ended
+	serial, due := h.serial, h.ended || h.all && sizeAsked
 	h.mu.Unlock()
-	if !ended {
+	if !due {
 		return
 	}
 	text, next := h.m.dir.fsys.changes(h.who, h.m.dir.f.fid.Path(), serial)
@@ -111,7 +114,7 @@ func (h *errorsHandle) follow() {
 	if len(text) == 0 {
 		return
 	}
-	h.text, h.ended = append(h.text, text...), false
+	h.text, h.all, h.ended = append(h.text, text...), false, false
 	if cut := len(h.text) - maxErrorsText; cut > 0 && cut > len(text) {
 		h.text, h.base = append([]byte(nil), h.text[cut:]...), h.base+int64(cut)
 	}
@@ -120,7 +123,7 @@ func (h *errorsHandle) follow() {
 // Read answers at most what it has. Lines that were forgotten because the file
 // has grown for long are ESTALE: it has to be opened again.
 func (h *errorsHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	h.follow()
+	h.follow(false)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at := off - h.base
@@ -128,10 +131,12 @@ func (h *errorsHandle) Read(_ context.Context, dest []byte, off int64) (fuse.Rea
 	case at < 0:
 		return nil, syscall.ESTALE
 	case at >= int64(len(h.text)):
-		h.ended = true
+		h.all, h.ended = true, true
 		return fuse.ReadResultData(nil), 0
 	}
-	return fuse.ReadResultData(bytes.Clone(h.text[at:min(at+int64(len(dest)), int64(len(h.text)))])), 0
+	n := copy(dest, h.text[at:])
+	h.all = h.all || at+int64(n) == int64(len(h.text))
+	return fuse.ReadResultData(dest[:n]), 0
 }
 
 func (h *errorsHandle) Release(context.Context) syscall.Errno {
@@ -143,7 +148,7 @@ func (h *errorsHandle) Release(context.Context) syscall.Errno {
 
 // end is the size of the file as this handle reads it.
 func (h *errorsHandle) end() int64 {
-	h.follow()
+	h.follow(true)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.base + int64(len(h.text))
