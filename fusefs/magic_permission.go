@@ -86,8 +86,7 @@ func (fsys *FS) permit(who caller) *permit {
 	return &permit{fsys: fsys, who: who, attrs: make(map[string]*p9client.Attr)}
 }
 
-func (p *permit) read(path string) bool  { return p.may(path, mayRead) }
-func (p *permit) write(path string) bool { return p.may(path, mayWrite) }
+func (p *permit) read(path string) bool { return p.may(path, mayRead) }
 
 // may reports whether the caller could reach the file at path and has want of it.
 // What cannot be found out is a no.
