@@ -13,6 +13,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"p9mapfs/p9client"
 )
 
 // A ctlHandle is an open .ctl. What is written are commands, one a line; write(2)
@@ -206,7 +208,7 @@ func (fsys *FS) exists(ctx context.Context, may *permit, p string) error {
 	if !may.may(p, 0) {
 		return fmt.Errorf("%w: %q", syscall.EACCES, p)
 	}
-	fid, err := fsys.session.Root().Walk(ctx, strings.Split(p, "/")...)
+	fid, err := fsys.session.Root().Walk(p9client.WithoutHold(ctx), strings.Split(p, "/")...)
 	if err != nil {
 		return fmt.Errorf("%q: %w", p, err)
 	}

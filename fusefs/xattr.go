@@ -83,7 +83,7 @@ func (n *node) ask(ctx context.Context, question func(ctx context.Context, fid *
 	if errno == syscall.ENOSYS { // the kernel would take it for an answer about all files
 		errno = syscall.EOPNOTSUPP
 	}
-	if errno == syscall.EOPNOTSUPP {
+	if errno == syscall.EOPNOTSUPP && n.f.key.typ&p9client.QTSYMLINK == 0 { // Linux has none of user. on symbolic links
 		n.fsys.foreign.none.Store(l.Generation + 1)
 	}
 	return errno
