@@ -214,16 +214,33 @@ func TestSyncCommandCollectsWhatIsOnlyInTheKernel(t *testing.T) {
 			t.Errorf("retry: %+v", got)
 		}
 		r.await("the retry", func() bool { return r.allIn(errjournal.Resolved) })
-		if got := r.p9mapfs("drop", r.at("d")); got.status != 0 {
-			t.Errorf("drop: %+v", got)
-		}
-		reads := r.Proxy.Count("Tread")
+	}, "--retry-interval", "1h")
+}
+
+func TestDropCommandHasTheServerAskedAgain(t *testing.T) {
+	servers(t, func(r *rig) {
+		r.put("f", make([]byte, 64<<10))
+		f := r.mapped("f")
 		_, err := f.Load(r.ctx, 0, 1)
 		r.ok(err)
-		if r.Proxy.Count("Tread") == reads {
-			t.Error("a page that was dropped was read from somewhere else than the server")
+		r.await("the rest to be read ahead", func() bool {
+			b, err := os.ReadFile(r.at(".stats"))
+			return err == nil && bytes.Contains(b, []byte("cache 65536 bytes\n"))
+		})
+		for _, again := range []bool{false, true} {
+			if again {
+				if got := r.p9mapfs("drop", r.Path); got.status != 0 || got.stdout != r.Path+": clean pages of 1 file dropped\n" {
+					t.Errorf("drop: %+v", got)
+				}
+			}
+			reads := r.Proxy.Count("Tread")
+			_, err := f.Load(r.ctx, 0, 1)
+			r.ok(err)
+			if asked := r.Proxy.Count("Tread") > reads; asked != again {
+				t.Errorf("dropped %v, the server is asked %v", again, asked)
+			}
 		}
-	}, "--retry-interval", "1h")
+	})
 }
 
 func TestErrorsCommandFollowsAndSpeaksJSON(t *testing.T) {
