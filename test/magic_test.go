@@ -118,7 +118,7 @@ func (r *rig) opened(b *background, name string) bool {
 	call, _ := os.ReadFile(dir + "syscall")
 	for _, fd := range l {
 		if to, _ := os.Readlink(fd); to == r.at(name) {
-			return bytes.HasPrefix(call, []byte("0 ")) // read(2) on amd64
+			return bytes.HasPrefix(call, fmt.Appendf(nil, "%d ", syscall.SYS_READ))
 		}
 	}
 	return false
