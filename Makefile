@@ -13,8 +13,8 @@ build:
 test: deps check unit
 
 # What the tests need besides Go: a C compiler (for -race), FUSE, and two 9P servers.
-PACKAGES = gcc libc6-dev fuse3 diod nfs-ganesha nfs-ganesha-vfs
-COMMANDS = gcc fusermount3 diod ganesha.nfsd
+PACKAGES = gcc libc6-dev fuse3 attr python3-minimal diod nfs-ganesha nfs-ganesha-vfs
+COMMANDS = gcc fusermount3 getfattr python3 diod ganesha.nfsd
 
 deps:
 	@missing=; for c in $(COMMANDS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $$c >/dev/null || missing="$$missing $$c"; done; \

@@ -52,6 +52,7 @@ func (h *appendHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.R
 // nobody can tell whether it was obeyed: the caller is told EIO, and the journal
 // keeps a line.
 func (h *appendHandle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	byRoot := privileged(ctx)
 	ctx, done := h.f.fsys.interruptible(ctx)
 	defer done()
 	select {
@@ -62,6 +63,11 @@ func (h *appendHandle) Write(ctx context.Context, data []byte, off int64) (uint3
 	}
 	if err := h.f.fsys.session.WaitUp(ctx); err != nil {
 		return 0, toErrno(err)
+	}
+	if !byRoot {
+		if err := h.f.dropSetIDs(ctx); err != nil {
+			return 0, toErrno(err)
+		}
 	}
 	n, err := h.fid.WriteAt(ctx, data, off)
 	if n > 0 {

@@ -171,6 +171,11 @@ func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) 
 func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
+	if in.Valid&fuse.FATTR_KILL_SUIDGID != 0 {
+		if err := n.f.dropSetIDs(ctx); err != nil {
+			return toErrno(err)
+		}
+	}
 	if size, ok := in.GetSize(); ok {
 		if errno := n.f.truncate(ctx, size); errno != 0 {
 			return errno
@@ -188,6 +193,9 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 		err := n.f.fid.SetAttr(ctx, set)
 		if n.f.refound(ctx, err) {
 			err = n.f.fid.SetAttr(ctx, set)
+		}
+		if err == nil && set.Valid&(p9client.SetUID|p9client.SetGID) != 0 && set.Valid&p9client.SetMode == 0 {
+			err = n.f.dropSetIDs(ctx)
 		}
 		if err != nil {
 			return toErrno(err)

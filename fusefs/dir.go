@@ -78,7 +78,7 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 			return nil, toErrno(err)
 		}
 		d.end, d.asked = next == d.next, asked
-		d.buf, d.next = slices.DeleteFunc(l, func(e p9client.Dirent) bool { return len(e.Name) > maxName }), next
+		d.buf, d.next = slices.DeleteFunc(l, d.hidden), next
 	}
 	if len(d.buf) == 0 {
 		return nil, 0
@@ -88,10 +88,19 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	return &fuse.DirEntry{Name: e.Name, Mode: uint32(e.Type) << 12, Ino: ino(e.Qid), Off: e.Offset}, 0
 }
 
+// hidden reports whether a name cannot be shown.
+func (d *dirHandle) hidden(e p9client.Dirent) bool {
+	if d.n.magicFile(e.Name) != nil {
+		d.n.shadowed(e.Name)
+		return true
+	}
+	return len(e.Name) > maxName
+}
+
 // Lookup is LOOKUP for READDIRPLUS. Where the dialect tells attributes along with
 // names, the server need not be asked again.
 func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if e := d.last; e.Name == name && e.Attr != nil && name != errorsName {
+	if e := d.last; e.Name == name && e.Attr != nil {
 		if fid, err := d.n.f.fid.Entry(e); err == nil {
 			ctx, done := d.n.fsys.interruptible(ctx)
 			defer done()

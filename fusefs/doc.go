@@ -27,6 +27,27 @@
 // request ends with EINTR when its caller is about to die, or, with
 // Options.Interruptible, at any signal.
 //
+// .ctl, whose commands may wait long, also listens to SIGINT, SIGTERM, SIGHUP and
+// SIGQUIT that the caller catches, and a read of .events ends at any signal.
+//
+// # Magic files
+//
+// .errors, .events, .ctl and .stats (Options.MagicPrefix) are direct I/O and never
+// cached: a LOOKUP or GETATTR of them has a timeout of 0. A write(2) to .ctl holds
+// the kernel's lock of its inode while the command runs, for which open(2) with
+// O_TRUNC waits, uninterruptibly; so each LOOKUP of it makes another inode. Reads of
+// the two streams have no offset, and hold no lock of the kernel.
+//
+// What callers may see and do is judged by permit, from modes, for every line and
+// file. poll(2) cannot be had: go-fuse answers POLL itself.
+//
+// # Attributes
+//
+// Ours are answered here; of the others those of user. are the server's. Without
+// CAP_HANDLE_KILLPRIV_V2 the kernel would ask for security.capability before each
+// write(2), half as much work again for a small one; with it, taking setuid and
+// setgid bits away is our business (suid.go).
+//
 // # Sizes
 //
 // An attribute reply with a smaller size makes the kernel throw dirty mapped
@@ -39,10 +60,13 @@
 //   - Asking the kernel to invalidate pages makes it write dirty ones, and waits
 //     for our answers. Only the notifier's goroutine does so, with no lock held.
 //     A request may wait for it (Open does) if it holds no lock either.
+//   - A command of .ctl has the kernel hand over pages like Open does, with no
+//     lock of ours held.
 //   - This process must not touch a mapping of its own mount.
 //
 // # Locks
 //
+//	magicNode.mu, errorsHandle.mu, ctlHandle.mu, shadows.mu    leaves
 //	FS.mu          files by qid, files nobody uses
 //	    file.mu    fids, handles, and what was told to the kernel
 //	        (locks of the packages below)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sync/errgroup"
 
 	errjournal "p9mapfs/errors"
 	"p9mapfs/p9client"
@@ -20,14 +19,16 @@ import (
 
 // Options are how a session is shown. Zero values mean the defaults.
 type Options struct {
-	Source        string        // what df and mount show as the device
-	AllowOther    bool          // let other users in
-	ReadOnly      bool          // refuse every change with EROFS
-	AttrTimeout   time.Duration // how long the kernel may keep names and attributes; 1 s, below 0: not at all
-	CloseTimeout  time.Duration // how long close(2) may wait for the server; 10 s
-	WritebackWait time.Duration // how long a WRITE of the kernel's write-back may wait for room; 10 s
-	Interruptible bool          // any signal ends a request, not only fatal ones
-	KernelAhead   int           // KiB that the kernel reads ahead, where sysfs lets us say so; 1024
+	Source        string         // what df and mount show as the device
+	AllowOther    bool           // let other users in
+	ReadOnly      bool           // refuse every change with EROFS
+	AttrTimeout   time.Duration  // how long the kernel may keep names and attributes; 1 s, below 0: not at all
+	CloseTimeout  time.Duration  // how long close(2) may wait for the server; 10 s
+	WritebackWait time.Duration  // how long a WRITE of the kernel's write-back may wait for room; 10 s
+	Interruptible bool           // any signal ends a request, not only fatal ones
+	MagicPrefix   string         // of the names of the magic files; "."
+	LogLevel      *slog.LevelVar // of Log, for .ctl to change; nil: it cannot
+	KernelAhead   int            // KiB that the kernel reads ahead, where sysfs lets us say so; 1024
 	Cache         pagecache.Options
 	Writeback     writeback.Options
 	Journal       errjournal.Options
@@ -44,6 +45,9 @@ func (o Options) withDefaults() Options {
 	def(&o.CloseTimeout, 10*time.Second)
 	def(&o.WritebackWait, 10*time.Second)
 	o.AttrTimeout = max(o.AttrTimeout, 0)
+	if o.MagicPrefix == "" {
+		o.MagicPrefix = "."
+	}
 	if o.KernelAhead == 0 {
 		o.KernelAhead = 1024
 	}
@@ -67,6 +71,10 @@ type FS struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	notices notices
+	since   time.Time // when it was mounted
+	shadows shadows
+	syncs   syncs
+	foreign foreignXattrs
 
 	mu    sync.Mutex
 	files map[fileKey]*file
@@ -88,6 +96,7 @@ func Mount(dir string, session *p9client.Session, o Options) (*FS, error) {
 		o: o, session: session,
 		journal: errjournal.New(o.Journal), cache: pagecache.New(o.Cache), flusher: writeback.New(o.Writeback),
 		notices: notices{kicked: make(chan struct{}, 1)}, files: make(map[fileKey]*file), idle: make(map[*file]struct{}),
+		since: time.Now(),
 	}
 	fsys.ctx, fsys.cancel = context.WithCancel(context.Background())
 	f := fsys.file(root.Qid(), root)
@@ -106,6 +115,7 @@ func Mount(dir string, session *p9client.Session, o Options) (*FS, error) {
 	fsys.wg.Go(fsys.watchLink)
 	fsys.wg.Go(fsys.notify)
 	fsys.wg.Go(fsys.reap)
+	fsys.wg.Go(func() { fsys.lookForShadows(n) })
 	go server.Serve()
 	if err := server.WaitMount(); err != nil {
 		server.Unmount()
@@ -123,8 +133,8 @@ func (fsys *FS) mountOptions() *fuse.MountOptions {
 		AllowOther: o.AllowOther, FsName: o.Source, Name: "p9mapfs",
 		MaxWrite: 1 << 20, MaxBackground: 128, MaxReadAhead: 1 << 20,
 		ExplicitDataCacheControl: true, DisableSplice: true, DirectMount: true,
-		DisableXAttrs: true,
-		Options:       []string{"default_permissions"},
+		ExtraCapabilities: killpriv,
+		Options:           []string{"default_permissions"},
 	}
 	if o.ReadOnly {
 		m.Options = append(m.Options, "ro")
@@ -156,34 +166,10 @@ func (fsys *FS) Unmount(ctx context.Context) error {
 // refused, and those it has acknowledged but not made durable.
 func (fsys *FS) Held() (held, failed, unstable int64) { return fsys.flusher.Held() }
 
-// Sync has the kernel hand over the dirty pages of every file, and makes
-// everything durable. The error is the first file's that failed.
+// Sync has the kernel hand over the dirty pages of every file, if collect is true,
+// and makes everything durable. The error is that of every file that failed.
 func (fsys *FS) Sync(ctx context.Context, collect bool) error {
-	fsys.mu.Lock()
-	var l []*file
-	for _, f := range fsys.files {
-		if f.wb != nil {
-			l = append(l, f)
-		}
-	}
-	fsys.mu.Unlock()
-	var g errgroup.Group
-	g.SetLimit(16)
-	for _, f := range l {
-		g.Go(func() error {
-			if collect && f.writable() {
-				fsys.invalidateKernel(ctx, f)
-			}
-			if f.wb.Clean() {
-				return nil
-			}
-			if err := f.wb.Sync(ctx); err != nil {
-				return fmt.Errorf("%s: %w", f.fid.Path(), err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
+	return forEach(fsys.all(), func(f *file) error { return f.sync(ctx, collect) })
 }
 
 // Close ends everything after the file system was unmounted. Bytes that are
@@ -215,9 +201,28 @@ func (fsys *FS) watchLink() {
 	}
 }
 
-// rawFS marks WRITEs of the kernel's write-back, which go-fuse's nodes cannot
-// see: their caller is pid 0.
+// rawFS says what go-fuse's nodes cannot. It marks WRITEs of the kernel's
+// write-back: their caller is pid 0.
 type rawFS struct{ fuse.RawFileSystem }
+
+// Lookup and GetAttr say that nothing may be kept of magic files.
+
+func (r *rawFS) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	status := r.RawFileSystem.Lookup(cancel, in, name, out)
+	if out.EntryTimeout() == uncached {
+		out.SetEntryTimeout(0)
+		out.SetAttrTimeout(0)
+	}
+	return status
+}
+
+func (r *rawFS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	status := r.RawFileSystem.GetAttr(cancel, in, out)
+	if out.Timeout() == uncached {
+		out.SetTimeout(0)
+	}
+	return status
+}
 
 func (r *rawFS) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	if in.WriteFlags&fuse.WRITE_CACHE != 0 {

@@ -108,7 +108,7 @@ func (f *file) release() {
 }
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if name == errorsName {
+	if n.magicFile(name) != nil {
 		return nil, nil, 0, syscall.EEXIST
 	}
 	as, gid := creator(ctx)
@@ -172,6 +172,7 @@ func (f *file) fault(off int64, n int, err error) {
 // Write answers a WRITE as soon as its bytes are held. One of the kernel's
 // write-back waits for room a bounded time, for the kernel cannot interrupt it.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	byRoot := privileged(ctx)
 	if c, ok := fuse.FromContext(ctx); ok && c.Pid == 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(h.f.fsys.ctx, h.f.fsys.o.WritebackWait)
@@ -180,6 +181,11 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 		var done func()
 		ctx, done = h.f.fsys.interruptible(ctx)
 		defer done()
+	}
+	if !byRoot {
+		if err := h.f.dropSetIDs(ctx); err != nil {
+			return 0, toErrno(err)
+		}
 	}
 	n, err := h.f.pages.WriteAt(ctx, data, off)
 	if n > 0 {

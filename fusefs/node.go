@@ -37,6 +37,10 @@ var (
 	_ = (fs.NodeRmdirer)((*node)(nil))
 	_ = (fs.NodeRenamer)((*node)(nil))
 	_ = (fs.NodeStatfser)((*node)(nil))
+	_ = (fs.NodeGetxattrer)((*node)(nil))
+	_ = (fs.NodeListxattrer)((*node)(nil))
+	_ = (fs.NodeSetxattrer)((*node)(nil))
+	_ = (fs.NodeRemovexattrer)((*node)(nil))
 )
 
 // ino is the inode number of a qid. go-fuse keeps 0 and the largest number to
@@ -50,8 +54,8 @@ func ino(q p9client.Qid) uint64 {
 
 // Lookup finds a name on the server, or a magic file.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if name == errorsName {
-		return n.magic(ctx, out), 0
+	if m := n.magicFile(name); m != nil {
+		return n.magic(ctx, m, out), 0
 	}
 	ctx, done := n.fsys.interruptible(ctx)
 	defer done()
@@ -148,7 +152,7 @@ func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, o
 }
 
 func (n *node) make(ctx context.Context, name string, out *fuse.EntryOut, request func(ctx context.Context, gid uint32) error) (*fs.Inode, syscall.Errno) {
-	if name == errorsName {
+	if n.magicFile(name) != nil {
 		return nil, syscall.EEXIST
 	}
 	as, gid := creator(ctx)
@@ -194,7 +198,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 }
 
 func (n *node) remove(ctx context.Context, name string, flags uint32) syscall.Errno {
-	if name == errorsName {
+	if n.magicFile(name) != nil {
 		return syscall.EPERM
 	}
 	ctx, done := n.fsys.interruptible(ctx)
@@ -230,7 +234,7 @@ func (n *node) childNode(name string) (*node, bool) {
 func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	to, ok := newParent.(*node)
 	switch {
-	case !ok || name == errorsName || newName == errorsName:
+	case !ok || n.magicFile(name) != nil || to.magicFile(newName) != nil:
 		return syscall.EPERM
 	case flags != 0: // 9P has neither RENAME_EXCHANGE nor RENAME_NOREPLACE
 		return syscall.EINVAL

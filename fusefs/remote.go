@@ -54,12 +54,14 @@ func (r *remote) Truncate(ctx context.Context, size int64) error {
 
 // Sync goes out on the fid that carried the Twrites.
 func (r *remote) Sync(ctx context.Context) error {
-	_, rd, wr := r.fids()
-	switch {
-	case wr != nil:
-		return wr.Sync(ctx, false)
-	case rd != nil:
-		return rd.Sync(ctx, false)
+	_, fid, wr := r.fids()
+	if wr != nil {
+		fid = wr
 	}
-	return nil
+	if fid == nil {
+		return nil
+	}
+	err := fid.Sync(ctx, false)
+	r.fsys.syncs.note(err)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -347,7 +348,7 @@ func TestErrorsCommandTellsWhatIsOpen(t *testing.T) {
 		path string
 		open bool
 	}{{"", true}, {"d", true}, {"d/bad", true}, {"good", false}} {
-		got := run(t, nil, bin, "errors", at(c.path))
+		got := run(t, nil, bin, "errors", "--json", at(c.path))
 		states := statesOf(t, got.stdout)
 		if c.open && (got.status != 1 || !slices.Equal(states, []errjournal.State{errjournal.Failed})) || !c.open && got != (ran{}) {
 			t.Errorf("errors of %q: %+v", c.path, got)
@@ -358,7 +359,7 @@ func TestErrorsCommandTellsWhatIsOpen(t *testing.T) {
 	}
 	r.Proxy.Clear()
 	r.ok(f.Msync(r.ctx))
-	got := run(t, nil, bin, "errors", r.Path)
+	got := run(t, nil, bin, "errors", "--json", r.Path)
 	if got.status != 0 || got.stderr != "" || !slices.Equal(statesOf(t, got.stdout), []errjournal.State{errjournal.Resolved}) {
 		t.Errorf("resolved: %+v", got)
 	}
@@ -366,11 +367,16 @@ func TestErrorsCommandTellsWhatIsOpen(t *testing.T) {
 
 func statesOf(t *testing.T, text string) (l []errjournal.State) {
 	t.Helper()
-	for e, err := range errjournal.Parse(strings.NewReader(text)) {
+	for d := json.NewDecoder(strings.NewReader(text)); d.More(); {
+		var e struct{ State string }
+		if err := d.Decode(&e); err != nil {
+			t.Fatalf("%v in %q", err, text)
+		}
+		s, err := errjournal.ParseState(e.State)
 		if err != nil {
 			t.Error(err)
 		}
-		l = append(l, e.State)
+		l = append(l, s)
 	}
 	return l
 }

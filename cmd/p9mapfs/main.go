@@ -58,6 +58,7 @@ func root() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
 	})
+	c.AddCommand(ctlCommands()...)
 	c.AddCommand(mountCommand(), serveCommand(), errorsCommand(), demoCommand(), demoChildCommand(), versionCommand())
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,6 +37,7 @@ type mountFlags struct {
 	exitTimeout                                time.Duration
 	maxFids                                    int
 	onDisconnect, logLevel                     choice
+	magicPrefix                                string
 	readOnly, allowOther, intr                 bool
 	tls                                        tlsFlags
 }
@@ -74,7 +76,8 @@ A line on stderr says when the mount is there.
 
 Programs may map the files. A store that the server did not take is kept, sent
 again, and told: by msync, fsync and close, and in the file .errors that every
-directory of the mount has.
+directory of the mount has. At the root there are also .events (a read waits for
+what happens next), .ctl (for p9mapfs sync, retry, discard and drop) and .stats.
 
 Exit status: 0, 1 failure, 2 usage, 3 if bytes were left that the server did
 not take within --exit-timeout.`,
@@ -108,6 +111,7 @@ not take within --exit-timeout.`,
 	fl.BoolVar(&f.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf unless root mounts)")
 	fl.BoolVar(&f.intr, "intr", false, "let any signal end a waiting call, not only a fatal one")
 	f.tls.add(c)
+	fl.StringVar(&f.magicPrefix, "magic-prefix", ".", "what the names of the magic files errors, events, ctl and stats begin with")
 	fl.Var(&f.logLevel, "log-level", "what to log on stderr")
 	return c
 }
@@ -122,6 +126,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	}
 	if f.maxFids < 16 && f.maxFids != 0 {
 		return usage(fmt.Errorf("--max-fids %d is below 16; 0 means any number", f.maxFids))
+	}
+	if n := len(f.magicPrefix); n == 0 || n > 64 || strings.ContainsAny(f.magicPrefix, "/\x00") {
+		return usage(fmt.Errorf("--magic-prefix %q is not 1 to 64 bytes without a slash", f.magicPrefix))
 	}
 	for name, d := range map[string]time.Duration{
 		"hold-timeout": f.holdTimeout, "close-timeout": f.closeTimeout, "writeback-wait": f.writebackWait,
@@ -144,7 +151,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level(f.logLevel.value)}))
+	logLevel := new(slog.LevelVar)
+	logLevel.Set(level(f.logLevel.value))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel}))
 	o := f.session(log)
 	o.TLS, o.Fallback = tlsConfig, addrs[1:]
 	session, err := p9client.Dial(ctx, addrs[0], o)
@@ -153,7 +162,7 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	}
 	defer session.Close()
 	addr := session.Link().Address
-	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log))
+	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log, logLevel))
 	if err != nil {
 		return err
 	}
@@ -187,13 +196,13 @@ func (f *mountFlags) session(log *slog.Logger) p9client.Options {
 	return o
 }
 
-func (f *mountFlags) fs(addr p9client.Address, log *slog.Logger) fusefs.Options {
+func (f *mountFlags) fs(addr p9client.Address, log *slog.Logger, logLevel *slog.LevelVar) fusefs.Options {
 	o := fusefs.Options{
 		Source: addr.String(), AllowOther: f.allowOther, ReadOnly: f.readOnly, Interruptible: f.intr,
 		AttrTimeout: f.attrTimeout, CloseTimeout: f.closeTimeout, WritebackWait: f.writebackWait,
 		Cache:     pagecache.Options{Budget: int64(f.cacheSize), ReadAhead: int64(f.readAhead)},
 		Writeback: writeback.Options{Budget: int64(f.writeBehind), Retry: f.retryInterval},
-		Log:       log,
+		Log:       log, LogLevel: logLevel, MagicPrefix: f.magicPrefix,
 	}
 	if f.attrTimeout == 0 {
 		o.AttrTimeout = -1
