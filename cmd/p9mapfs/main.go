@@ -58,7 +58,7 @@ func root() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
 	})
-	c.AddCommand(mountCommand(), serveCommand(), errorsCommand(), demoCommand(), demoChildCommand(), versionCommand())
+	c.AddCommand(mountCommand(), unmountCommand(), rescueCommand(), serveCommand(), errorsCommand(), demoCommand(), demoChildCommand(), versionCommand())
 	return c
 }
 
