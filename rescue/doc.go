@@ -59,6 +59,7 @@
 //
 // Files are found by the path that they had in the mount. A removed file that was
 // still open is not rescued: nobody could ask for it. Attributes are not rescued,
-// nor is a file made that is not there. The bytes are as readable as the file's mode
-// says (0600): they are not encrypted.
+// nor is a file made that is not there. A server that crashed, and lost what it had
+// acknowledged and shown to the mount, is taken for somebody else. The bytes are as
+// readable as the file's mode says (0600): they are not encrypted.
 package rescue

@@ -144,7 +144,7 @@ func (s *scan) take(d decoded, at int64, n int, before uint32) bool {
 			return false
 		}
 		x.Torn = d.records != s.records || d.sum != before
-		return !x.Torn
+		return true
 	}
 	e := s.files[d.file]
 	if d.kind == kindFile {

@@ -36,7 +36,7 @@ func (e *Entry) Judge(live bool, f Found) (v Verdict, why string) {
 	case !known.Set:
 		return Changed, "whether somebody has changed it cannot be told: the mount never saw its attributes"
 	case f.Ctime.Before(known.Ctime):
-		return Replaced, "another file has this name now (it is older)"
+		return Replaced, "older than what the mount saw: another file, or the server has lost in a crash what it had acknowledged"
 	case known.Same(f.Attr):
 		return Unchanged, ""
 	case live:

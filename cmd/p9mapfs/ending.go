@@ -17,6 +17,10 @@ import (
 // does not wait for the server, unless --write-behind is full.
 const collectTime = 5 * time.Second
 
+// unmountTime is how long the unmount of a signalled daemon may take although the
+// exit timeout has passed, before a copy in another mount namespace must be why.
+const unmountTime = 3 * time.Second
+
 // An ending is how a mount ends: what the server lacks is written to a rescue file,
 // sent, and, if that succeeds within the exit timeout, the rescue file removed.
 type ending struct {
@@ -67,7 +71,7 @@ func (e *ending) serve(ctx context.Context, exitTimeout time.Duration) error {
 // unmount unmounts after a signal, and reports whether somebody can still use the
 // mount, until this process ends.
 func (e *ending) unmount() (used bool) {
-	ctx, cancel := context.WithDeadline(context.Background(), e.deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), max(unmountTime, time.Until(e.deadline)))
 	defer cancel()
 	busy := e.fsys.Unmount(ctx)
 	switch {
