@@ -3,6 +3,7 @@ package rescue
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,6 +194,43 @@ func TestDamagedRecordCostsNoOther(t *testing.T) {
 	x := scanned(t, b)
 	if x.Damaged != 1 || len(x.Files) != 2 || x.Files[0].Missing != 1 || len(x.Files[0].Extents) != 1 || len(x.Files[1].Extents) != 1 {
 		t.Errorf("%d damaged, %+v", x.Damaged, x.Files)
+	}
+}
+
+// A file whose records have all vanished, each whole, is missed all the same.
+func TestMissingFileIsNoticed(t *testing.T) {
+	m, l := small()
+	b := encoded(t, m, l)
+	var one bytes.Buffer
+	e := newEncoder(&one)
+	e.mount(m)
+	e.w.Flush()
+	from := one.Len()
+	e.file(l[0])
+	e.w.Flush()
+	if x := scanned(t, slices.Delete(slices.Clone(b), from, one.Len())); x.Whole() || len(x.Files) != 1 {
+		t.Errorf("whole: %v, %d files", x.Whole(), len(x.Files))
+	}
+}
+
+func TestRecordThatIsOutOfBoundsIsDamage(t *testing.T) {
+	file := fileRecord(nil, 0, Meta{Path: "f"}, 0, 0)
+	for what, b := range map[string][]byte{
+		"extent beyond the largest offset": extentRecord(nil, 0, Extent{Off: math.MaxInt64 - 1, Data: []byte("12")}),
+		"extent before the file":           extentRecord(nil, 0, Extent{Off: -1, Data: []byte("12")}),
+		"extent of nothing":                extentRecord(nil, 0, Extent{}),
+		"extent that is too large":         extentRecord(nil, 0, Extent{Data: make([]byte, MaxData+1)}),
+		"extent of no file":                extentRecord(nil, 1, Extent{Data: []byte("12")}),
+		"truncation to less than nothing":  truncationRecord(nil, 0, -1),
+		"file that is there already":       file,
+		"mark of no file":                  sentRecord(nil, 1),
+		"unknown kind":                     begin(nil, 99).u32(0).frame(),
+		"mount in the middle":              mountRecord(nil, Mount{}),
+	} {
+		x := scanned(t, slices.Concat([]byte(Magic), file, b))
+		if x.Damaged != 1 || len(x.Files) != 1 || len(x.Files[0].Extents)+len(x.Files[0].Truncations) > 0 {
+			t.Errorf("%s: %d damaged", what, x.Damaged)
+		}
 	}
 }
 

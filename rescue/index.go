@@ -136,8 +136,11 @@ func (s *scan) fill(p []byte) (bool, error) {
 func (s *scan) take(d decoded, at int64, n int, before uint32) bool {
 	x := s.x
 	if d.kind == kindMount {
+		if s.records > 0 {
+			return false
+		}
 		x.Mount = d.mount
-		return s.records == 0
+		return true
 	}
 	if d.kind == kindEnd {
 		if !x.Torn {
