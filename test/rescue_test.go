@@ -342,6 +342,9 @@ func TestPromise14_UnmountPassesOnThatSomethingIsLeft(t *testing.T) {
 		if got.status != 3 || !strings.Contains(got.stderr, "p9mapfs rescue "+file) {
 			r.t.Errorf("%+v", got)
 		}
+		if !strings.Contains(r.Stderr(), "they are in "+file+" until it has them") {
+			r.t.Errorf("there was no rescue file while the daemon went on sending:\n%s", r.Stderr())
+		}
 		r.rescue(0, file)
 		r.serverHas("f", 0, []byte("stored"))
 		r.nothingLeft()
