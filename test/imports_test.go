@@ -69,7 +69,7 @@ func TestImportsFormTheDAGOfTheDesign(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"cmd/p9mapfs", "fusefs", "pagecache", "writeback", "p9client", "errors", "export"} {
+	for _, want := range []string{"cmd/p9mapfs", "fusefs", "pagecache", "writeback", "p9client", "errors", "export", "rescue"} {
 		if !seen["p9mapfs/"+want] {
 			t.Errorf("there is no package p9mapfs/%s; was it renamed?", want)
 		}

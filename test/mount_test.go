@@ -220,7 +220,7 @@ func TestUnmountWithUnsentBytesSaysHowMuch(t *testing.T) {
 		if status := r.Unmount(); status != 3 {
 			r.t.Errorf("exit status %d with 1 MiB unsent", status)
 		}
-		if !strings.Contains(r.Stderr(), "p9mapfs: ended with 1.0 MiB that the server did not take") {
+		if !strings.Contains(r.Stderr(), "p9mapfs: ended with 1.0 MiB of 1 file that the server did not take") {
 			r.t.Errorf("it says:\n%s", r.Stderr())
 		}
 		if l := mountsBelow(t, r.Path); len(l) > 0 {

@@ -59,7 +59,7 @@ func root() *cobra.Command {
 		return usage(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
 	})
 	c.AddCommand(ctlCommands()...)
-	c.AddCommand(mountCommand(), serveCommand(), errorsCommand(), demoCommand(), demoChildCommand(), versionCommand())
+	c.AddCommand(mountCommand(), unmountCommand(), rescueCommand(), serveCommand(), errorsCommand(), demoCommand(), demoChildCommand(), versionCommand())
 	return c
 }
 

@@ -15,13 +15,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"p9mapfs/fusefs"
 	"p9mapfs/p9client"
 	"p9mapfs/pagecache"
+	"p9mapfs/rescue"
 	"p9mapfs/writeback"
 )
 
@@ -35,6 +35,7 @@ type mountFlags struct {
 	holdTimeout, closeTimeout, writebackWait   time.Duration
 	requestTimeout, retryInterval, attrTimeout time.Duration
 	exitTimeout                                time.Duration
+	rescueDir                                  rescueDir
 	maxFids                                    int
 	onDisconnect, logLevel                     choice
 	magicPrefix                                string
@@ -48,6 +49,7 @@ func mountCommand() *cobra.Command {
 		dialect:      choice{"auto", []string{"auto", p9client.DotL, p9client.DotU, p9client.Plain}},
 		onDisconnect: choice{"hold", []string{"hold", "fail"}},
 		logLevel:     choice{"info", []string{"debug", "info", "warn", "error"}},
+		rescueDir:    rescueDir{defaultRescueDir()},
 	}
 	c := &cobra.Command{
 		Use:   "mount [flags] ADDRESS MOUNTPOINT",
@@ -79,14 +81,22 @@ again, and told: by msync, fsync and close, and in the file .errors that every
 directory of the mount has. At the root there are also .events (a read waits for
 what happens next), .ctl (for p9mapfs sync, retry, discard and drop) and .stats.
 
-Exit status: 0, 1 failure, 2 usage, 3 if bytes were left that the server did
+At the end (p9mapfs unmount, a signal, or an unmount) what the server lacks is
+written to a file in --rescue-dir, and sent for at most --exit-timeout. If that
+succeeds the file is removed; if not, p9mapfs rescue sends it later. If the
+directory cannot be written, a mount is refused where --rescue-dir names it, and
+warned of where it is the default.
+
+Exit status: 0, 1 failure, 2 usage, 3 if something was left that the server did
 not take within --exit-timeout.`,
 		Example: `  p9mapfs mount --aname /srv/data fileserver /mnt
   p9mapfs mount --hold-timeout 30s unix!/run/9p.sock /mnt
   p9mapfs mount 'exec!ssh fileserver p9mapfs serve /srv/data -' /mnt
   p9mapfs mount --tls-ca ca.pem tls!a.example!564,tls!b.example!564 /mnt`,
 		Args: exactly("ADDRESS", "MOUNTPOINT"),
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.run(c.Context(), args[0], args[1], c.Flags().Changed("rescue-dir"))
+		},
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.aname, "aname", "", "tree to attach to, as the server names it")
@@ -107,6 +117,7 @@ not take within --exit-timeout.`,
 	fl.DurationVar(&f.retryInterval, "retry-interval", 5*time.Second, "time until what the server refused is sent again by itself")
 	fl.DurationVar(&f.attrTimeout, "attr-timeout", time.Second, "how long the kernel may keep names and attributes, 0: not at all")
 	fl.DurationVar(&f.exitTimeout, "exit-timeout", 20*time.Second, "how long to go on sending after an unmount or a signal")
+	fl.Var(&f.rescueDir, "rescue-dir", "where to keep what the server lacks at the end")
 	fl.BoolVar(&f.readOnly, "read-only", false, "refuse every change")
 	fl.BoolVar(&f.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf unless root mounts)")
 	fl.BoolVar(&f.intr, "intr", false, "let any signal end a waiting call, not only a fatal one")
@@ -116,7 +127,7 @@ not take within --exit-timeout.`,
 	return c
 }
 
-func (f *mountFlags) run(ctx context.Context, address, dir string) error {
+func (f *mountFlags) run(ctx context.Context, address, dir string, rescueDirNamed bool) error {
 	addrs, err := p9client.ParseAddresses(address)
 	if err != nil {
 		return usage(err)
@@ -161,6 +172,9 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 		return err
 	}
 	defer session.Close()
+	if err := f.rescueDir.prepare(rescueDirNamed, log); err != nil {
+		return err
+	}
 	addr := session.Link().Address
 	fsys, err := fusefs.Mount(dir, session, f.fs(addr, log, logLevel))
 	if err != nil {
@@ -169,8 +183,23 @@ func (f *mountFlags) run(ctx context.Context, address, dir string) error {
 	if err := closeOnExec(); err != nil {
 		log.Warn("a command that is started again may keep the mount from ending", "err", err)
 	}
+	e := &ending{fsys: fsys, dir: dir, mount: f.rescueMount(address, dir, o)}
+	if f.rescueDir.path != "" {
+		e.path = f.rescueDir.file(dir)
+		if e.note, err = f.rescueDir.leaveNote(dir, f.exitTimeout); err != nil {
+			log.Warn("p9mapfs unmount will not find this mount", "err", err)
+		}
+	}
 	fmt.Fprintf(os.Stderr, "p9mapfs: mounted %v on %s\n", addr, dir)
-	return f.serve(ctx, fsys, dir)
+	return e.serve(ctx, f.exitTimeout)
+}
+
+// rescueMount is what a rescue file tells of this mount.
+func (f *mountFlags) rescueMount(address, dir string, o p9client.Options) rescue.Mount {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return rescue.Mount{Address: address, Aname: o.Aname, Uname: o.Uname, NUname: o.NUname, Dialect: f.dialect.value, Mountpoint: dir}
 }
 
 func (f *mountFlags) session(log *slog.Logger) p9client.Options {
@@ -208,62 +237,6 @@ func (f *mountFlags) fs(addr p9client.Address, log *slog.Logger, logLevel *slog.
 		o.AttrTimeout = -1
 	}
 	return o
-}
-
-// serve waits for the unmount, or for a signal and then unmounts, and sends what
-// is left.
-func (f *mountFlags) serve(ctx context.Context, fsys *fusefs.FS, dir string) error {
-	gone := make(chan struct{})
-	go func() { fsys.Wait(); close(gone) }()
-	var busy error
-	var deadline time.Time // of everything from the unmount on
-	bounded := func() (context.Context, context.CancelFunc) {
-		if deadline.IsZero() {
-			deadline = time.Now().Add(f.exitTimeout)
-		}
-		return context.WithDeadline(context.Background(), deadline)
-	}
-	sync := func(collect bool) error {
-		ctx, cancel := bounded()
-		defer cancel()
-		return fsys.Sync(ctx, collect)
-	}
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		err := sync(true)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "p9mapfs: before unmounting:", err)
-		}
-		ctx, cancel := bounded()
-		defer cancel()
-		busy = fsys.Unmount(ctx)
-		switch {
-		case errors.Is(busy, context.DeadlineExceeded):
-			fmt.Fprintf(os.Stderr, "p9mapfs: %s is still mounted in another mount namespace, which loses it now\n", dir)
-		case busy != nil:
-			// Programs still use it. The name goes, they keep what they have
-			// open until this process ends.
-			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-				return fmt.Errorf("cannot unmount %s: %w; try fusermount3 -uz %s", dir, busy, dir)
-			}
-			fmt.Fprintf(os.Stderr, "p9mapfs: %s was busy; programs that still use it lose it now\n", dir)
-		default:
-			<-gone
-		}
-	}
-	err := sync(false)
-	held, _, unstable := fsys.Held()
-	if busy == nil {
-		fsys.Close()
-	}
-	if err != nil && held+unstable == 0 {
-		return &status{exitUnsent, fmt.Errorf("ended with a truncation that the server did not make durable: %w", err)}
-	}
-	if held+unstable > 0 {
-		return &status{exitUnsent, fmt.Errorf("ended with %s that the server did not take, which are lost: %w", humanize.IBytes(uint64(held+unstable)), err)}
-	}
-	return nil
 }
 
 // closeOnExec keeps the commands of exec! addresses, which are started again at

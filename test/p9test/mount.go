@@ -16,10 +16,11 @@ import (
 
 // Mounted is a mount that lives until the test ends.
 type Mounted struct {
-	Path   string            // the mount point
-	Dir    string            // what the server exports
-	Server *Server           // the server
-	Proxy  *faultproxy.Proxy // nil without Through
+	Path      string            // the mount point
+	Dir       string            // what the server exports
+	RescueDir string            // where the daemon leaves rescue files, unless Flags say otherwise
+	Server    *Server           // the server
+	Proxy     *faultproxy.Proxy // nil without Through
 
 	t    testing.TB
 	conf *config
@@ -71,7 +72,8 @@ func TryMount(t testing.TB, dir string, opts ...Option) (*Mounted, error) {
 		return nil, err
 	}
 	m.Path = path
-	args := []string{"mount"}
+	m.RescueDir = t.TempDir()
+	args := []string{"mount", "--rescue-dir=" + m.RescueDir}
 	if a := m.Server.Aname(); a != "" {
 		args = append(args, "--aname="+a)
 	}
