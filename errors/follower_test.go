@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestFollowerIsGivenEveryChangeInOrder(t *testing.T) {
@@ -25,8 +26,13 @@ func TestFollowerIsGivenEveryChangeInOrder(t *testing.T) {
 	l.Update(seq, become(Pending))
 	j.Rename("a", "b")
 	l.Update(seq, become(Dropped))
-	<-ready
-	<-f.Ready()
+	for i, ready := range []<-chan struct{}{ready, f.Ready()} {
+		select {
+		case <-ready:
+		default:
+			t.Fatalf("not ready: %d", i)
+		}
+	}
 	for _, f := range []*Follower{f, g} {
 		l, missed := f.Take()
 		if len(l) != 3 || missed != 0 {
@@ -107,7 +113,7 @@ func TestFollowerMissesNothingUncounted(t *testing.T) {
 	j := New(Options{Events: 16})
 	const writers, each = 4, 500
 	f := j.Follow()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for w := range writers {

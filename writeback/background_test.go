@@ -2,8 +2,10 @@ package writeback_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,5 +114,54 @@ func TestSeveralFilesAreSyncedAtOnceButNotAll(t *testing.T) {
 		if n := most.Load(); n != 4 {
 			t.Errorf("%d Tfsyncs at once", n)
 		}
+	})
+}
+
+// Bytes that a Tfsync under way is about need no other: a file whose bytes are
+// young is left alone for them.
+func TestTfsyncUnderWayIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, writeback.Options{Age: time.Millisecond, SyncAge: time.Hour, Unstable: 256 << 10})
+		var files []*slow
+		for i, n := range []int{300 << 10, 100 << 10} {
+			s := &slow{sync: time.Minute, running: new(atomic.Int32), most: new(atomic.Int32)}
+			f := r.fl.Open(s, r.journal.Log(uint64(i), "x"), nil)
+			if _, err := f.WriteAt(t.Context(), pattern(n, 1), 0); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			files = append(files, s)
+		}
+		time.Sleep(30 * time.Second)
+		if a, b := files[0].most.Load(), files[1].most.Load(); a != 1 || b != 0 {
+			t.Errorf("%d Tfsyncs of the first file and %d of the second, want 1 and 0", a, b)
+		}
+	})
+}
+
+// Only what waits for a line of the journal to be closed hurries a Tfsync.
+func TestTroubleThatIsOverHurriesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, writeback.Options{Age: time.Millisecond, SyncAge: time.Minute, Retry: time.Hour})
+		r.set(func() { r.refuse = refuseWith(syscall.ENOSPC, "Twrite") })
+		r.write(0, pattern(10, 1))
+		if err := r.sync(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("Sync = %v", err)
+		}
+		r.set(func() { r.refuse = nil })
+		r.f.Retry()
+		time.Sleep(time.Second)
+		r.set(func() {
+			if r.syncs != 1 {
+				t.Errorf("%d Tfsyncs a second after the retry, want 1", r.syncs)
+			}
+		})
+		r.write(0, pattern(10, 2))
+		time.Sleep(30 * time.Second)
+		r.set(func() {
+			if r.syncs != 1 {
+				t.Errorf("%d Tfsyncs before the bytes are old", r.syncs)
+			}
+		})
 	})
 }

@@ -163,13 +163,14 @@ func (s *extents) cut(off, end int64, which func(*extent) bool) []*extent {
 		if which != nil && !which(e) {
 			continue
 		}
+		was := len(e.data)
 		if e.end() > end {
-			s.shrinkToFit(s.split(e, end))
+			s.split(e, end).shrinkToFit(was)
 		}
 		if e.off < off {
 			head := e
 			e = s.split(e, off)
-			s.shrinkToFit(head)
+			head.shrinkToFit(was)
 		}
 		s.remove(e)
 		gone = append(gone, e)
@@ -223,10 +224,10 @@ func runs(l []*extent, together func(a, b *extent) bool) [][]*extent {
 	return parts
 }
 
-// shrinkToFit gives a small remainder a buffer of its own, lest 4 KiB that are
-// left of a 1 MiB store keep all of it in memory.
-func (s *extents) shrinkToFit(e *extent) {
-	if cap(e.data) > 4*len(e.data) && len(e.data) < 64<<10 {
+// shrinkToFit gives a small remainder of was bytes a buffer of its own, lest 4 KiB
+// that are left of a 1 MiB store keep all of it in memory.
+func (e *extent) shrinkToFit(was int) {
+	if was > 4*len(e.data) && len(e.data) < 64<<10 {
 		e.data = slices.Clone(e.data)
 	}
 }

@@ -44,6 +44,9 @@ func model(t *testing.T, rnd *rand.Rand) {
 		Trust: rnd.IntN(4) == 0, Through: rnd.IntN(4) == 0,
 		Age: time.Duration(rnd.IntN(3)) * time.Millisecond, Retry: time.Millisecond, SyncAge: time.Duration(1+rnd.IntN(5)) * time.Millisecond,
 	}
+	if o.Through { // each store waits for all of its Twrites
+		o.MaxWrite = 64 << 10
+	}
 	r := newRig(t, o)
 	cache := pagecache.New(pagecache.Options{Budget: 256 << 10, Fill: 1 << (12 + rnd.IntN(5))})
 	defer cache.Close()

@@ -178,12 +178,18 @@ func (r *rig) heal() {
 
 func (r *rig) write(off int64, data []byte) {
 	r.t.Helper()
-	if _, err := r.f.WriteAt(r.t.Context(), data, off); err != nil {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := r.f.WriteAt(ctx, data, off); err != nil {
 		r.t.Fatalf("WriteAt(%d bytes, %d): %v", len(data), off, err)
 	}
 }
 
-func (r *rig) sync() error { return r.f.Sync(r.t.Context()) }
+func (r *rig) sync() error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	return r.f.Sync(ctx)
+}
 
 func (r *rig) states() (l []errjournal.State) {
 	for _, e := range r.journal.Entries("") {

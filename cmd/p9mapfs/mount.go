@@ -37,9 +37,9 @@ type mountFlags struct {
 	exitTimeout                                time.Duration
 	rescueDir                                  rescueDir
 	maxFids                                    int
-	onDisconnect, logLevel                     choice
+	onDisconnect, unstable, logLevel           choice
 	magicPrefix                                string
-	readOnly, allowOther, intr                 bool
+	readOnly, allowOther, intr, writeThrough   bool
 	tls                                        tlsFlags
 }
 
@@ -48,6 +48,7 @@ func mountCommand() *cobra.Command {
 		msize: 1<<20 + 24, cacheSize: 64 << 20, writeBehind: 64 << 20,
 		dialect:      choice{"auto", []string{"auto", p9client.DotL, p9client.DotU, p9client.Plain}},
 		onDisconnect: choice{"hold", []string{"hold", "fail"}},
+		unstable:     choice{"keep", []string{"keep", "trust"}},
 		logLevel:     choice{"info", []string{"debug", "info", "warn", "error"}},
 		rescueDir:    rescueDir{defaultRescueDir()},
 	}
@@ -109,6 +110,8 @@ not take within --exit-timeout.`,
 	fl.Var(&f.writeBehind, "write-behind", "memory for bytes that the server has not acknowledged")
 	fl.Var(&f.readAhead, "read-ahead", "how far to read ahead of a sequential reader")
 	fl.IntVar(&f.maxFids, "max-fids", 16384, "fids that the server has to keep at a time (open files beyond that too), 0: any number")
+	fl.BoolVar(&f.writeThrough, "write-through", false, "let each write wait until the server has taken or refused it")
+	fl.Var(&f.unstable, "unstable", "keep what the server has acknowledged until it is synced, or trust it to be safe")
 	fl.Var(&f.onDisconnect, "on-disconnect", "while the connection is lost, let programs wait (hold) or fail at once (fail)")
 	fl.DurationVar(&f.holdTimeout, "hold-timeout", 5*time.Minute, "how long after the loss of the connection programs wait, 0: for ever")
 	fl.DurationVar(&f.closeTimeout, "close-timeout", 10*time.Second, "how long close(2) may wait for the server")
@@ -229,9 +232,11 @@ func (f *mountFlags) fs(addr p9client.Address, log *slog.Logger, logLevel *slog.
 	o := fusefs.Options{
 		Source: addr.String(), AllowOther: f.allowOther, ReadOnly: f.readOnly, Interruptible: f.intr,
 		AttrTimeout: f.attrTimeout, CloseTimeout: f.closeTimeout, WritebackWait: f.writebackWait,
-		Cache:     pagecache.Options{Budget: int64(f.cacheSize), ReadAhead: int64(f.readAhead)},
-		Writeback: writeback.Options{Budget: int64(f.writeBehind), Retry: f.retryInterval},
-		Log:       log, LogLevel: logLevel, MagicPrefix: f.magicPrefix,
+		Cache: pagecache.Options{Budget: int64(f.cacheSize), ReadAhead: int64(f.readAhead)},
+		Writeback: writeback.Options{
+			Budget: int64(f.writeBehind), Retry: f.retryInterval, Through: f.writeThrough, Trust: f.unstable.value == "trust",
+		},
+		Log: log, LogLevel: logLevel, MagicPrefix: f.magicPrefix,
 	}
 	if f.attrTimeout == 0 {
 		o.AttrTimeout = -1
