@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,7 @@ const fakeMode = "P9TEST_FAKE"
 
 // fake serves, or mounts the directory whose name the server's socket's directory holds in a file.
 func fake(mode string, args []string) {
+	args = slices.DeleteFunc(args, func(s string) bool { return strings.HasPrefix(s, "--") })
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	if args[0] == "serve" {
