@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -52,6 +53,9 @@ func TestPromise09_NothingIsLostInRandomHistories(t *testing.T) {
 	}
 	r := newRigWith(t, []p9test.Option{p9test.WithServer(p9test.Forgetful), p9test.ServeFlags(
 		"--sync-fails="+numbersOf(fail), "--crash-in-sync="+numbersOf(crash))})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute) // seconds, where the machine is idle
+	defer cancel()
+	r.ctx = ctx
 	l := make([]*forgetHistory, histories)
 	steps := make(chan struct{}, histories*historySteps)
 	for i := range l {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -34,7 +36,9 @@ func TestWrongArgumentsAreStatus2(t *testing.T) {
 		{[]string{"--sync-errno=EPERM", "/tmp", "tcp!127.0.0.1!0"}, 2, "EIO or ENOSPC"},
 		{[]string{"/tmp", "nowhere"}, 1, "neither tcp!host!port nor unix!/path"},
 	} {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], c.args...)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, os.Args[0], c.args...)
 		cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		out, err := cmd.CombinedOutput()
