@@ -20,6 +20,7 @@ var (
 	p9mapfsBinary   = program{env: "P9MAPFS_BIN", pkg: "./cmd/p9mapfs", name: "p9mapfs", race: raceEnabled}
 	maphelperBinary = program{env: "P9MAPHELPER_BIN", pkg: "./test/maphelper", name: "maphelper"}
 	legacy9pBinary  = program{env: "LEGACY9P_BIN", pkg: "./test/legacy9p/serve", name: "legacy9p"} // a peer, as fast as diod is
+	forgetfulBinary = program{env: "FORGETFUL_BIN", pkg: "./test/forgetful/serve", name: "forgetful", race: raceEnabled}
 )
 
 // program is a command of this module, built once in a process.
@@ -91,7 +92,7 @@ func moduleDir() (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		return filepath.Dir(filepath.Dir(filepath.Dir(file))), nil
 	}
-	return "", fmt.Errorf("cannot find the source of module %s (set P9MAPFS_BIN, P9MAPHELPER_BIN and LEGACY9P_BIN): %v", modulePath, err)
+	return "", fmt.Errorf("cannot find the source of module %s (set P9MAPFS_BIN, P9MAPHELPER_BIN, LEGACY9P_BIN and FORGETFUL_BIN): %v", modulePath, err)
 }
 
 func binDir(module string) (string, error) {

@@ -9,7 +9,8 @@
 //
 // Other modules may import it (with a replace directive for module p9mapfs): the commands are built, with the module's
 // own go.sum, on the first use, and kept in the user's cache directory. p9mapfs is built with -race if the test
-// binary is. $P9MAPFS_BIN, $P9MAPHELPER_BIN and $LEGACY9P_BIN name ready binaries instead.
+// binary is. $P9MAPFS_BIN, $P9MAPHELPER_BIN, $LEGACY9P_BIN and $FORGETFUL_BIN name ready binaries
+// instead.
 //
 // # Where FUSE cannot be had
 //

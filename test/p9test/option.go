@@ -12,10 +12,11 @@ const (
 	Legacy128             // 9P2000, msize 131096
 	LegacyU               // 9P2000.u, msize 8216
 	Ganesha               // Debian's nfs-ganesha, in tests that call Isolated only
+	Forgetful             // 9P2000.L (package forgetful): what no Tfsync covered is lost by Crash
 )
 
 func (k Kind) String() string {
-	return [...]string{"embedded", "diod", "legacy", "legacy128", "legacyU", "ganesha"}[k]
+	return [...]string{"embedded", "diod", "legacy", "legacy128", "legacyU", "ganesha", "forgetful"}[k]
 }
 
 // legacyFlags are what legacy9p is given for a kind, and whether it is the server of that kind.
@@ -59,10 +60,10 @@ func newConfig(opts []Option) *config {
 // WithServer chooses the server; without it, it is Embedded.
 func WithServer(k Kind) Option { return func(c *config) { c.kind = k } }
 
-// OverTCP makes an Embedded or legacy server listen on 127.0.0.1 instead of a unix socket.
+// OverTCP makes an Embedded, Forgetful or legacy server listen on 127.0.0.1 instead of a unix socket.
 func OverTCP() Option { return func(c *config) { c.tcp = true } }
 
-// ServeFlags are given to `p9mapfs serve`, or to legacy9p (test/legacy9p).
+// ServeFlags are given to `p9mapfs serve`, or to legacy9p (test/legacy9p) or forgetful (test/forgetful).
 func ServeFlags(flags ...string) Option {
 	return func(c *config) { c.serveFlags = append(c.serveFlags, flags...) }
 }

@@ -106,6 +106,9 @@ func (s *Server) command() (ready, bin string, args []string) {
 	if flags, ok := s.Kind.legacyFlags(); ok {
 		return "legacy9p: serving ", legacy9pBinary.get(s.t), flags
 	}
+	if s.Kind == Forgetful {
+		return forgetfulReady, forgetfulBinary.get(s.t), nil
+	}
 	bin = s.bin
 	if bin == "" {
 		bin = Binary(s.t)
