@@ -60,7 +60,7 @@ func (f *File) awaitAnswer(ctx context.Context, there reach, epoch uint64) {
 		f.mu.Lock()
 		waiting := false
 		f.set.overlapping(there.off, there.end, func(e *extent) bool {
-			waiting = e.epoch == epoch && (e.state == dirty || e.state == inFlight)
+			waiting = e.epoch == epoch && !e.refused && (e.state == dirty || e.state == inFlight)
 			return !waiting
 		})
 		if !waiting || f.trunc != nil && f.trunc.err != nil { // extents wait for the truncation
