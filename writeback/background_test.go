@@ -78,16 +78,16 @@ func stream(t *testing.T, sync time.Duration) (peak int64, syncs int64, took tim
 func TestUnstableBytesMayBeWhatArrivesDuringTwoTfsyncs(t *testing.T) {
 	peak, syncs, took := stream(t, 100*time.Millisecond)
 	t.Logf("slow Tfsync: at most %d KiB unstable, %d Tfsyncs, %v", peak>>10, syncs, took)
-	if peak < 2<<20 || peak > 12<<20 {
-		t.Errorf("%d KiB were unstable at most; want about 5 MiB, never 10", peak>>10)
+	if peak < 2<<20 || peak > 15<<20 {
+		t.Errorf("%d KiB were unstable at most; want about 5 MiB, never thrice that", peak>>10)
 	}
 	if wire := 32 << 20 * 10 * time.Millisecond / (4 * 64 << 10); took > wire*3/2 {
 		t.Errorf("took %v, the wire alone %v: the stores waited for Tfsyncs", took, wire)
 	}
 	peak, syncs, took = stream(t, 0)
 	t.Logf("fast Tfsync: at most %d KiB unstable, %d Tfsyncs, %v", peak>>10, syncs, took)
-	if peak > 600<<10 {
-		t.Errorf("with a fast Tfsync %d KiB were unstable; want little more than 256", peak>>10)
+	if peak > 3<<19 {
+		t.Errorf("with a fast Tfsync %d KiB were unstable; want 256, and what was held at that", peak>>10)
 	}
 }
 

@@ -65,6 +65,8 @@ func (f *File) Discard(ctx context.Context, off, n int64) (dropped int64, err er
 // discardLocked drops what was stored there up to epoch. The journal is told
 // before the lock is released: whoever finds nothing held is to find the loss.
 func (f *File) discardLocked(there reach, epoch uint64) (gone []reach, dropped int64) {
+	link, _ := f.fl.link()
+	end := f.endLocked(link)
 	l := f.set.cut(there.off, there.end, func(e *extent) bool { return e.epoch <= epoch })
 	together := func(a, b *extent) bool { return a.rec == b.rec && (a.state == unstable) == (b.state == unstable) }
 	for _, run := range runs(l, together) {
@@ -72,6 +74,11 @@ func (f *File) discardLocked(there reach, epoch uint64) (gone []reach, dropped i
 		f.discardedLocked(run, r)
 		gone = append(gone, r)
 		dropped += r.end - r.off
+	}
+	// Holes in front of a dropped extent end with it: the caches have them as zeros.
+	if now := f.endLocked(link); now < end && len(gone) > 0 {
+		last := &gone[len(gone)-1]
+		last.off = min(last.off, now)
 	}
 	if t := f.trunc; t != nil && t.within(there, epoch) {
 		r := reach{t.least(), math.MaxInt64}

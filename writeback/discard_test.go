@@ -101,7 +101,7 @@ func TestDiscardOfAPartKeepsTheRest(t *testing.T) {
 			"1 resolved Twrite 1000+3000; 2 dropped Twrite 2000+500", [][2]int64{{2000, 500}}},
 		{"tail", 3999, math.MaxInt64, 1, "1 failed Twrite 1000+3000; 2 dropped Twrite 3999+1",
 			"1 resolved Twrite 1000+3000; 2 dropped Twrite 3999+1", [][2]int64{{3999, 1}}},
-		{"all", 1000, 3000, 3000, "1 dropped Twrite 1000+3000", "1 dropped Twrite 1000+3000", [][2]int64{{1000, 3000}}},
+		{"all", 1000, 3000, 3000, "1 dropped Twrite 1000+3000", "1 dropped Twrite 1000+3000", [][2]int64{{0, 4000}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, writeback.Options{Age: time.Hour, Retry: time.Hour})
@@ -380,6 +380,20 @@ func TestDiscardOfATruncation(t *testing.T) {
 			}
 			r.set(func() { checkDisk(t, r.disk, want) })
 		})
+	}
+}
+
+// What lies between the end of what is left and a dropped extent was a hole of the
+// file, which a cache has as zeros; it is no part of the file any more.
+func TestDiscardTellsOfTheHoleInFront(t *testing.T) {
+	r := newRig(t, writeback.Options{Age: time.Hour})
+	r.write(100, pattern(10, 1))
+	r.write(500, pattern(10, 1))
+	r.write(900, pattern(10, 1))
+	r.discard(400, -1, 20)
+	last := r.dropped[len(r.dropped)-1]
+	if last != [2]int64{110, 800} || r.f.Size(0) != 110 {
+		t.Errorf("dropped was told %v, size %d", r.dropped, r.f.Size(0))
 	}
 }
 

@@ -26,15 +26,16 @@ func (s state) String() string { return stateNames[s] }
 // Its data is never changed in place once it left the dirty state; a dirty
 // extent may grow at its end.
 type extent struct {
-	off   int64
-	data  []byte
-	state state
-	epoch uint64    // of the file when stored: what a Sync waits for, a Truncate cuts, a Discard drops
-	born  time.Time // when stored; the zero time is due at once
-	fl    *flight   // state inFlight: the Twrite that carries it
-	ack   uint64    // state unstable: serial of its Rwrite
-	gen   uint64    // state unstable: generation of the connection that brought it
-	rec   *record   // the journal's line about it, nil if there was no trouble
+	off     int64
+	data    []byte
+	state   state
+	epoch   uint64    // of the file when stored: what a Sync waits for, a Truncate cuts, a Discard drops
+	born    time.Time // when stored; the zero time is due at once
+	fl      *flight   // state inFlight: the Twrite that carries it
+	ack     uint64    // state unstable: serial of its Rwrite
+	gen     uint64    // state unstable: generation of the connection that brought it
+	refused bool      // the server has refused it at least once
+	rec     *record   // the journal's line about it, nil if there was no trouble
 }
 
 func (e *extent) end() int64 { return e.off + int64(len(e.data)) }

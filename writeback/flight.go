@@ -142,6 +142,7 @@ func (f *File) refusedLocked(op string, err error, l []*extent) {
 	}
 	for _, e := range l {
 		f.set.setState(e, failed)
+		e.refused = true
 	}
 	f.troubledLocked(op, errjournal.Failed, err, l)
 	f.holdOffLocked(err)

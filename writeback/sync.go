@@ -87,7 +87,7 @@ func (f *File) newEpochLocked() uint64 {
 	return e
 }
 
-// drain has everything sent at once, and settles it.
+// drain waits until nothing stored up to epoch is dirty or in flight.
 func (f *File) drain(ctx context.Context, epoch uint64) error {
 	f.mu.Lock()
 	f.urgent++
@@ -99,12 +99,6 @@ func (f *File) drain(ctx context.Context, epoch uint64) error {
 		f.mu.Unlock()
 		f.fl.kick()
 	}()
-	return f.settle(ctx, epoch)
-}
-
-// settle waits until the server has acknowledged or refused everything stored up
-// to epoch, and returns the file's verdict.
-func (f *File) settle(ctx context.Context, epoch uint64) error {
 	for {
 		link, _ := f.fl.link()
 		f.mu.Lock()

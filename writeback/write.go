@@ -18,7 +18,7 @@ import (
 // then.
 //
 // With Options.Through it also waits until the server has acknowledged or refused
-// what is held of the file, and no longer than for room. It then returns nil
+// p, and no longer than for room. It then returns nil
 // whatever came: p is kept as ever.
 func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
@@ -46,10 +46,36 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		f.fl.kick()
 	}
 	if f.fl.o.Through {
-		// Whatever the verdict is, p is held, and Sync and Drain tell it.
-		_ = f.settle(ctx, epoch)
+		f.awaitAnswer(ctx, reach{off, off + n}, epoch)
 	}
 	return len(p), nil
+}
+
+// awaitAnswer waits until the server has acknowledged or refused what was stored
+// there in epoch, the connection's hold time is over, or ctx ends. Whatever comes,
+// the bytes are held, and Sync and Drain tell the verdict.
+func (f *File) awaitAnswer(ctx context.Context, there reach, epoch uint64) {
+	for {
+		link, _ := f.fl.link()
+		f.mu.Lock()
+		waiting := false
+		f.set.overlapping(there.off, there.end, func(e *extent) bool {
+			waiting = e.epoch == epoch && !e.refused && (e.state == dirty || e.state == inFlight)
+			return !waiting
+		})
+		if !waiting || f.trunc != nil && f.trunc.err != nil { // extents wait for the truncation
+			f.mu.Unlock()
+			return
+		}
+		if !link.Up {
+			f.pendLocked(link, time.Now())
+		}
+		news := f.newsLocked()
+		f.mu.Unlock()
+		if f.fl.await(ctx, news) != nil {
+			return
+		}
+	}
 }
 
 // insertLocked makes a copy of p the newest bytes at off.
