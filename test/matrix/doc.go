@@ -35,6 +35,13 @@
 //
 // # Mounts
 //
-// The cases of one sentence up to its fault share a mount. They are no more because the
-// daemon waits longer for each connection when the last ones were lost at once.
+// The cases of one sentence up to its fault share a mount, and those that need a short
+// --request-timeout share others. They are no more because the daemon waits longer for
+// each connection when the last ones were lost at once.
+//
+// # Limits
+//
+// The test prints every cell of the product that is no case, with the reason (go test -v
+// -run EveryCell). Those of a Tflush are of the one that probes a silent server; a call
+// that is interrupted is tested in package test.
 package matrix
