@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 
 	"p9mapfs/test/p9test"
 	"p9mapfs/test/p9test/pattern"
@@ -24,11 +24,11 @@ func (x *run) play() {
 	x.prepare()
 	want := x.verdicts()
 	rules, away := x.rules()
-	x.accepted = x.Proxy.Accepted()
+	x.accepted, x.lost = x.Proxy.Accepted(), x.said("connection lost")
 	if away {
 		x.Proxy.Refuse()
 	}
-	connected := x.connections()
+	connected := x.said("connected again")
 	x.ok(x.Proxy.Add(rules...))
 	trigger := x.trigger()
 	switch {
@@ -37,7 +37,7 @@ func (x *run) play() {
 		x.struck(rules[0], away)
 	case x.reconnects():
 		x.Proxy.Cut()
-		x.await("the next connection", func() bool { return x.connections() > connected })
+		x.await("the next connection", func() bool { return x.said("connected again") > connected })
 	case trigger != nil:
 		x.struck(rules[0], away)
 		if !want.trigger.waits {
@@ -101,16 +101,17 @@ func (x *run) patiently(what string, do func() error) {
 func (x *run) open(name, flags string) (f *p9test.File) {
 	x.t.Helper()
 	x.patiently("open "+name, func() (err error) {
-		f, err = x.helper.Open(x.ctx, x.path(name), flags)
+		if f == nil {
+			f, err = x.helper.Open(x.ctx, x.path(name), flags)
+		} else { // a helper has not many slots
+			_, err = f.Go("open", strconv.Quote(x.path(name)), flags).Wait(x.ctx)
+		}
 		return err
 	})
 	return f
 }
 
 func (x *run) path(name string) string { return filepath.Join(x.Path, x.dir, name) }
-
-// connections is how often the daemon has connected again.
-func (x *run) connections() int { return strings.Count(x.Stderr(), "connected again") }
 
 // store is a page of bytes, through the mapping or by write(2).
 func (x *run) store(seed int) error {
