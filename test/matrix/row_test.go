@@ -63,9 +63,12 @@ func (r *row) test(t *testing.T, c cell, i int) {
 	x := &run{row: r, cell: c, t: t, ctx: ctx, slot: opened + i, dir: fmt.Sprintf("case%d", i)}
 	defer func() {
 		if t.Failed() {
-			t.Logf("%v\ngo test -race -run '%s' ./test/matrix\n%s\nfault proxy:\n%s", c, c.run(), x.journalText(), strings.Join(x.Proxy.Log(), "\n"))
+			text, err := x.journalText()
+			t.Logf("%v\ngo test -race -run '%s' ./test/matrix\n.errors: %v\n%s\nfault proxy:\n%s", c, c.run(), err, text, strings.Join(x.Proxy.Log(), "\n"))
 		}
-		x.ok(x.Proxy.Heal())
+		if err := x.Proxy.Heal(); err != nil {
+			t.Error(err)
+		}
 	}()
 	x.play()
 }
@@ -105,18 +108,17 @@ func (x *run) await(what string, cond func() bool) {
 // said is how often the daemon has said so.
 func (x *run) said(words string) int { return strings.Count(x.Stderr(), words) }
 
-func (x *run) journalText() string {
+func (x *run) journalText() (string, error) {
 	b, err := os.ReadFile(filepath.Join(x.Path, ".errors"))
-	if err != nil {
-		return ".errors: " + err.Error()
-	}
-	return string(b)
+	return string(b), err
 }
 
 // journal is what .errors has of a file of this case.
 func (x *run) journal(name string) (l []errjournal.Entry) {
 	x.t.Helper()
-	for e, err := range errjournal.Parse(strings.NewReader(x.journalText())) {
+	text, err := x.journalText()
+	x.ok(err)
+	for e, err := range errjournal.Parse(strings.NewReader(text)) {
 		x.ok(err)
 		if e.File == x.dir+"/"+name {
 			l = append(l, e)
@@ -160,10 +162,10 @@ func (x *run) serverFile(name string) []byte {
 	return b
 }
 
-// serverHas tells whether the server's file begins with these bytes.
+// serverHas tells whether the server's file is these bytes.
 func (x *run) serverHas(name string, want []byte) bool {
 	x.t.Helper()
-	return bytes.HasPrefix(x.serverFile(name), want)
+	return bytes.Equal(x.serverFile(name), want)
 }
 
 func ended(c *p9test.Call) bool {
