@@ -12,7 +12,7 @@ import (
 )
 
 // rowsAtOnce is how many mounts there are at a time: they mostly wait.
-const rowsAtOnce = "16"
+const rowsAtOnce = "32"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
