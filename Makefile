@@ -3,7 +3,7 @@
 GO ?= go
 TIMEOUT ?= 20m
 
-.PHONY: all build test deps check unit bench fuzz clean
+.PHONY: all build test deps check unit matrix bench fuzz clean
 
 all: build
 
@@ -38,6 +38,11 @@ unit:
 	P9TEST_MUST=$$([ "$$(id -u)" = 0 ] && echo 1) PATH="$$PATH:/usr/sbin:/sbin" \
 	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
 	$(GO) test -count=1 -run 'AllocateNothing$$' ./p9client
+
+# Every fault at every message of the paths that bytes and faults take; minutes.
+matrix: deps
+	P9TEST_MUST=$$([ "$$(id -u)" = 0 ] && echo 1) PATH="$$PATH:/usr/sbin:/sbin" \
+	$(GO) test -race -count=1 -timeout $(TIMEOUT) -tags matrix ./test/matrix
 
 bench:
 	$(GO) run ./test/bench
