@@ -103,10 +103,13 @@ func (c *conn) sendFlushLocked(oldtag, tag uint16) {
 	c.postLocked(tag, e.b, nil)
 }
 
+// flushAnswer reports whether a reply may be one to a Tflush.
+func flushAnswer(typ uint8) bool { return typ == tflush+1 || typ == rlerror || typ == rerror }
+
 // flushed takes the answer to a Tflush. Only Rflush means that no reply will
 // come; an error does not.
 func (c *conn) flushed(tag uint16, typ uint8) error {
-	if typ != tflush+1 && typ != rlerror && typ != rerror {
+	if !flushAnswer(typ) {
 		return protocolError("reply of type %d to a Tflush", typ)
 	}
 	c.mu.Lock()

@@ -180,3 +180,11 @@ func TestOpenOfAFileAsADirectoryLeavesTheFidUsable(t *testing.T) {
 		t.Errorf("%d Topens", n)
 	}
 }
+
+// The answer to the watchdog's question has to be one.
+func TestProbeIsAnsweredByRflushOnly(t *testing.T) {
+	s := startServer(t)
+	x := s.dial(Options{RequestTimeout: 100 * time.Millisecond})
+	s.once(tflush, func(p *peer, m msg) { p.nc.Write(frame(twalk+1, m.tag, 0, 0)) })
+	eventually(t, "the connection is lost for it", func() bool { return x.Link().Generation > 1 })
+}

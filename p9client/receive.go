@@ -38,6 +38,8 @@ func (c *conn) readMessage(r *input) error {
 		if err := c.flushed(tag&^flushBit, typ); err != nil {
 			return err
 		}
+	} else if !flushAnswer(typ) {
+		return protocolError("reply of type %d to a Tflush", typ)
 	}
 	return r.discard(body)
 }
