@@ -94,14 +94,6 @@ func product() (l []cell) {
 	return l
 }
 
-// known is what the cell shows that is not as promised: it is left out until that is mended.
-func (c cell) known() string {
-	if c.msg == "Tflush" && c.fault == "badtype" && c.lasting {
-		return "the answer to a probe is believed whatever its type is (row 17)"
-	}
-	return ""
-}
-
 // omitted is the reason why a cell means nothing, or nothing else than another one.
 func (c cell) omitted() string {
 	counts := c.msg == "Twrite" || c.msg == "Tread"
